@@ -1,0 +1,50 @@
+/** @file The image as a value; `elf.ts` writes and reads it as an ELF file. */
+import type { Dtype } from "@systole/base";
+import type { Instruction, SubmoduleName } from "./instructions.ts";
+
+/** One routine: instructions that run in one submodule. Routine 0 is the main routine and belongs to `control`. */
+export interface Routine {
+  readonly name: string;
+  readonly submodule: SubmoduleName;
+  readonly instructions: readonly Instruction[];
+  /** Index into `Image.debug.kernels`, where the routine is the code of a kernel. */
+  readonly kernel?: number;
+}
+
+/** A tensor in external memory, row-major. */
+export interface TensorSymbol {
+  readonly name: string;
+  readonly kind: "input" | "output" | "parameter" | "state";
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  /** Byte address in external memory. */
+  readonly address: number;
+}
+
+/** One kernel of the schedule, for reports and faults: instruction -> kernel -> ONNX nodes. */
+export interface KernelDebug {
+  readonly name: string;
+  /** ONNX nodes whose work this kernel does, main one first. */
+  readonly nodes: readonly { readonly node: string; readonly operator: string }[];
+  readonly macs: number;
+  readonly predictedCycles: number;
+  /** Lower bound of external traffic in bytes (docs: max(2MNK/sqrt(S) + MN, MK + KN + MN) words). */
+  readonly lowerBoundBytes: number;
+  /** One line that says how it was tiled. */
+  readonly tiling: string;
+}
+
+export interface Image {
+  /** Machine the image was compiled for, and the hash of all its numbers. */
+  readonly machineName: string;
+  readonly machineHash: string;
+  readonly routines: readonly Routine[];
+  /** Constants, placed in external memory before the run. */
+  readonly segments: readonly { readonly address: number; readonly bytes: Uint8Array }[];
+  /** Bytes of external memory the program uses, from address 0, text included. */
+  readonly externalBytes: number;
+  /** Where the text lies in external memory. */
+  readonly textAddress: number;
+  readonly symbols: readonly TensorSymbol[];
+  readonly debug: { readonly model: string; readonly kernels: readonly KernelDebug[] };
+}
