@@ -1,7 +1,10 @@
 export * from "./diagnostics/codes.ts";
 export * from "./diagnostics/diagnostic.ts";
+export * from "./numerics/apply.ts";
 export * from "./numerics/dtype.ts";
 export * from "./numerics/elementwise.ts";
+export * as functions from "./numerics/functions.ts";
+export * from "./numerics/random.ts";
 export * from "./numerics/reduction.ts";
 export * from "./numerics/tensor.ts";
 export * from "./passes/pass.ts";

@@ -1,1 +1,2 @@
-export {};
+export { emitImage } from "./image.ts";
+export { kernelCode } from "./kernelCode.ts";

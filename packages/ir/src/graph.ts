@@ -68,3 +68,8 @@ export function uses(graph: Graph): ReadonlyMap<Value, readonly Node[]> {
   }
   return result;
 }
+
+/** Whether the node applies this primitive; narrows its parameters. */
+export function isNode<P extends PrimitiveName>(node: Node | undefined, op: P): node is Node<P> {
+  return node?.op === op;
+}

@@ -1,1 +1,17 @@
-export {};
+export * from "./builder.ts";
+export * from "./graph.ts";
+export * from "./primitives/index.ts";
+export * from "./primitives/primitive.ts";
+export type { NoParams } from "./primitives/checks.ts";
+export { isElementwise, type ElementwisePrimitiveName } from "./primitives/elementwise.ts";
+export { dotAxes, type DotAxes, type DotParams } from "./primitives/dot.ts";
+export { windowCount, type ConvParams } from "./primitives/conv.ts";
+export type { WindowParams } from "./primitives/window.ts";
+export { evaluate, type EvaluateObserver } from "./evaluate/evaluate.ts";
+export { verifyGraph } from "./verify.ts";
+export { printGraph, printNode, type PrintOptions } from "./text/print.ts";
+export { parseGraph } from "./text/parse.ts";
+export { cleanupPasses, graphPasses, inferencePasses, optimize } from "./passes/index.ts";
+export { simplifyRules } from "./passes/simplify.ts";
+export { movedElements } from "./passes/canonicalizeLayout.ts";
+export { nextValueId, rewriteGraph, type Rewriter, type Rule } from "./passes/rewrite.ts";

@@ -44,3 +44,62 @@ export function blockedSum(length: number, at: (index: number) => number, round:
   }
   return round(total);
 }
+
+export type FoldKind = "sum" | "prod" | "max" | "min";
+
+/** The element that a reduction starts with; max and min start with the first element (undefined). */
+export const foldStart: Readonly<Record<FoldKind, number | undefined>> = { sum: 0, prod: 1, max: undefined, min: undefined };
+
+/** One step of a sequential reduction of floats: NaN wins, +0 is larger than -0. The caller rounds. */
+export const foldFloat: Readonly<Record<FoldKind, (value: number, element: number) => number>> = {
+  sum: (value, element) => value + element,
+  prod: (value, element) => value * element,
+  max: (value, element) => Math.max(value, element),
+  min: (value, element) => Math.min(value, element),
+};
+
+/** The same for integers; the caller wraps. */
+export const foldInteger: Readonly<Record<FoldKind, (value: bigint, element: bigint) => bigint>> = {
+  sum: (value, element) => BigInt.asIntN(64, value + element),
+  prod: (value, element) => BigInt.asIntN(64, value * element),
+  max: (value, element) => (element > value ? element : value),
+  min: (value, element) => (element < value ? element : value),
+};
+
+/** A whole stream in sequential order; `length` is at least 1 for max and min. */
+export function sequentialFold(kind: FoldKind, length: number, at: (index: number) => number, round: (x: number) => number): number {
+  const step = foldFloat[kind];
+  const start = foldStart[kind];
+  let value = start ?? at(0);
+  for (let i = start === undefined ? 1 : 0; i < length; i++) value = round(step(value, at(i)));
+  return value;
+}
+
+export function sequentialFoldInteger(kind: FoldKind, length: number, at: (index: number) => bigint): bigint {
+  const step = foldInteger[kind];
+  const start = foldStart[kind];
+  let value = start === undefined ? at(0) : BigInt(start);
+  for (let i = start === undefined ? 1 : 0; i < length; i++) value = step(value, at(i));
+  return value;
+}
+
+/**
+ * Whether `element` replaces `best` as the extreme: the first NaN wins over everything; among equals the first stays
+ * (or, with `last`, the later one is taken; then the last NaN wins). Zeros of both signs are equal.
+ */
+export function replacesExtreme<T extends number | bigint>(kind: "max" | "min", best: T, element: T, last: boolean): boolean {
+  // A NaN is the only value that differs from itself.
+  if (best !== best) return last && element !== element;
+  if (element !== element) return true;
+  if (element === best) return last;
+  return kind === "max" ? element > best : element < best;
+}
+
+/** Index of the extreme element of a stream of at least one element. */
+export function argExtreme(kind: "max" | "min", length: number, at: (index: number) => number | bigint, last: boolean): number {
+  let best = 0;
+  for (let i = 1; i < length; i++) {
+    if (replacesExtreme(kind, at(best), at(i), last)) best = i;
+  }
+  return best;
+}

@@ -1,0 +1,96 @@
+/**
+ * @file The submodules that sequence routines: operation control (51), gradient (52), damping (53), Gauss-Newton (54),
+ * conjugate gradient (55) and basic operations (56). Each has a stack of program counters of its own. Exactly one is
+ * active; a submodule that called another waits until the routine returns.
+ */
+import { internal } from "@systole/base";
+import { submoduleNames, type ResolvedRoutine, type SubmoduleName } from "@systole/isa";
+import { perSubmodule } from "./counters.ts";
+
+/** One routine under way in a submodule. */
+export interface Frame {
+  readonly routine: ResolvedRoutine;
+  /** The program counter: index of the next step of the routine's body. */
+  next: number;
+  /** The kernel that the work belongs to: the routine's own, else the caller's, -1 outside of kernels. */
+  readonly kernel: number;
+  /** Set while the routine of a `converge` runs: where to go back to, and the address of the instruction. */
+  judgement: { readonly back: number; readonly address: number } | undefined;
+  /** A number for each run of a routine. */
+  readonly activation: number;
+}
+
+/** What a submodule has done so far. */
+export interface SubmoduleWork {
+  readonly calls: number;
+  readonly instructions: number;
+  /** Whole bursts. */
+  readonly readBytes: number;
+  readonly writeBytes: number;
+}
+
+export class Submodule {
+  readonly name: SubmoduleName;
+  readonly counters: Frame[] = [];
+  cycles = 0;
+  calls = 0;
+  instructions = 0;
+  readBytes = 0;
+  writeBytes = 0;
+
+  constructor(name: SubmoduleName) {
+    this.name = name;
+  }
+}
+
+export const maximumDepth = 64;
+
+export class Submodules {
+  readonly all: Readonly<Record<SubmoduleName, Submodule>> = perSubmodule((name) => new Submodule(name));
+  /** Who called whom; the last one is active, all others wait. */
+  readonly #waiting: Submodule[] = [];
+  #activations = 0;
+
+  get active(): Submodule {
+    return this.#waiting.at(-1) ?? internal("no submodule is active");
+  }
+
+  get frame(): Frame {
+    return this.active.counters.at(-1) ?? internal("the active submodule has no program counter");
+  }
+
+  get depth(): number {
+    return this.#waiting.length;
+  }
+
+  /** Hands control to the submodule that owns the routine. */
+  enter(routine: ResolvedRoutine): void {
+    const kernel = routine.kernel >= 0 || this.depth === 0 ? routine.kernel : this.frame.kernel;
+    const submodule = this.all[routine.submodule];
+    submodule.counters.push({ routine, next: 0, kernel, judgement: undefined, activation: this.#activations++ });
+    submodule.calls++;
+    this.#waiting.push(submodule);
+  }
+
+  /** Ends the active routine; control goes back to the caller. False if there is none. */
+  leave(): boolean {
+    this.#waiting.pop()?.counters.pop();
+    return this.depth > 0;
+  }
+
+  work(): Record<SubmoduleName, SubmoduleWork> {
+    return perSubmodule((name) => {
+      const { calls, instructions, readBytes, writeBytes } = this.all[name];
+      return { calls, instructions, readBytes, writeBytes };
+    });
+  }
+
+  cycles(): Record<SubmoduleName, number> {
+    return perSubmodule((name) => this.all[name].cycles);
+  }
+
+  /** For invariants in tests: submodules whose counters are not empty. */
+  occupied(): readonly SubmoduleName[] {
+    return submoduleNames.filter((name) => this.all[name].counters.length > 0);
+  }
+}

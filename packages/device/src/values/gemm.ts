@@ -1,0 +1,197 @@
+/**
+ * @file Values of gemm. Rows become a table of byte offsets, k becomes a table of segments along which both
+ * operands advance evenly; both tables are kept per step as long as the extents stay the same (docs/decisions/0003-kernels.md).
+ */
+import { internal } from "@systole/base";
+import type { ResolvedStep } from "@systole/isa";
+import { extentsOf, newPlacement, startAddress, startsAnew } from "../geometry.ts";
+import { preparedPerMemory, type Memory } from "../memory.ts";
+
+export type GemmStep = Extract<ResolvedStep, { kind: "gemm" }>;
+
+/** Offsets along k: `count` segments of `length` elements. */
+interface Segments {
+  readonly address: number;
+  readonly count: number;
+  readonly length: number;
+  readonly xStride: number;
+  readonly wStride: number;
+  /** Every k of w is `wStride` further, across segments as well: w can be read in place. */
+  readonly wEven: boolean;
+  /** Table of w, same segments. */
+  readonly wAddress: number;
+}
+
+interface Tables {
+  readonly extents: Int32Array;
+  readonly rows: number;
+  readonly quads: number;
+  readonly rowTable: number;
+  readonly segments: Segments;
+  readonly contracted: number;
+}
+
+const placement = newPlacement();
+const tablesKept = preparedPerMemory<GemmStep, Tables[]>(() => []);
+/** Full blocks and the tails of some dimensions alternate; more shapes than this share the last entry. */
+const shapesKept = 8;
+
+export function executeGemm(memory: Memory, step: GemmStep, indices: Int32Array): void {
+  extentsOf(step.space, indices, placement);
+  const columnDimension = step.rows + step.contracted;
+  const columns = placement.extents[columnDimension]!;
+  const tables = tablesOf(memory, step);
+  if (tables.rows === 0 || columns === 0) return;
+  const start = startsAnew(step.start, indices) ? 1 : 0;
+  const x = linear(memory, step, "x", indices);
+  const w = linear(memory, step, "w", indices);
+  const out = linear(memory, step, "out", indices);
+  if (!step.w.strides.slice(0, step.rows).some((stride, d) => stride !== 0 && placement.extents[d]! > 1)) {
+    block(memory, step, tables, x, w, out, columns, start);
+    return;
+  }
+  rowByRow(memory, step, tables, x, w, out, columns, start);
+}
+
+/** The right operand depends on the row: each row is a product of its own. */
+function rowByRow(memory: Memory, step: GemmStep, tables: Tables, x: number, w: number, out: number, columns: number, start: number): void {
+  const single: Tables = { ...tables, rows: 1, quads: 1, rowTable: memory.zerosAddress };
+  for (let row = 0; row < tables.rows; row++) {
+    const entry = tables.rowTable / 4 + row * 2;
+    const xRow = x + memory.u32[entry]!;
+    const outRow = out + memory.u32[entry + 1]!;
+    block(memory, step, single, xRow, w + wOffset(step, tables.extents, row), outRow, columns, start);
+  }
+}
+
+function wOffset(step: GemmStep, extents: Int32Array, row: number): number {
+  let offset = 0;
+  for (let d = step.rows - 1, rest = row; d >= 0; d--) {
+    offset += (rest % extents[d]!) * (step.w.strides[d] ?? 0);
+    rest = Math.floor(rest / extents[d]!);
+  }
+  return offset;
+}
+
+/** One block with a right operand common to all rows. */
+function block(memory: Memory, step: GemmStep, tables: Tables, x: number, w: number, out: number, columns: number, start: number): void {
+  const { kernels } = memory;
+  const { segments: s, quads, rowTable } = tables;
+  const columnDimension = step.rows + step.contracted;
+  const wColumn = step.w.strides[columnDimension] ?? 0;
+  const outColumn = step.out.strides[columnDimension] ?? 0;
+  const inPlace = s.wEven && wColumn === 4 && outColumn === 4 && (s.wStride <= 64 || tables.rows < 16);
+  let done = 0;
+  if (inPlace && tables.rows === 1) {
+    const row = rowTable / 4;
+    done = kernels.gemvWide(x + memory.u32[row]!, out + memory.u32[row + 1]!, s.address, s.count, s.length, s.xStride, w, s.wStride, columns, start);
+  }
+  const panels = inPlace ? (columns - done) >> 3 : 0;
+  if (panels > 0) {
+    kernels.gemmPanels(quads, rowTable, x, out + done * 4, s.address, s.count, s.length, s.xStride, w + done * 4, s.wStride, panels, start);
+    done += panels * 8;
+  }
+  while (done < columns) {
+    const width = Math.min(8, columns - done);
+    const panel = memory.pack(tables.contracted * 32);
+    kernels.packPanel(panel, w + done * wColumn, s.wAddress, s.count, s.length, s.wStride, wColumn, width);
+    kernels.gemmPanel(quads, rowTable, x, out + done * outColumn, s.address, s.count, s.length, s.xStride, panel, 32, width, outColumn, start, memory.spareAddress);
+    done += width;
+  }
+}
+
+function linear(memory: Memory, step: GemmStep, operand: "x" | "w" | "out", indices: Int32Array): number {
+  const generator = step[operand];
+  return memory.linear(generator.buffer.memory, startAddress(generator, step.space, indices));
+}
+
+/** Tables for the current extents, from the cache or new. */
+function tablesOf(memory: Memory, step: GemmStep): Tables {
+  const known = tablesKept(memory, step);
+  const dimensions = step.rows + step.contracted;
+  for (const tables of known) {
+    let same = true;
+    for (let d = 0; d < dimensions; d++) if (tables.extents[d] !== placement.extents[d]) same = false;
+    if (same) return tables;
+  }
+  const spare = known.length < shapesKept ? undefined : known.pop();
+  const tables = buildTables(memory, step, spare);
+  known.push(tables);
+  return tables;
+}
+
+/** Builds in fresh scratch, large enough for any extents of the step, or over `reuse`. */
+function buildTables(memory: Memory, step: GemmStep, reuse: Tables | undefined): Tables {
+  if (step.x.strides[step.rows + step.contracted] !== 0 && placement.extents[step.rows + step.contracted] !== 1) internal("gemm: x varies with the column");
+  const full = step.space.dimensions;
+  const most = (from: number, to: number): number => full.slice(from, to).reduce((product, d) => product * d.extent, 1);
+  const mostRows = Math.ceil(most(0, step.rows) / 4) * 4;
+  const mostContracted = most(step.rows, step.rows + step.contracted);
+  const rowTable = reuse?.rowTable ?? memory.reserve(mostRows * 8 + mostContracted * 8);
+  const extents = placement.extents.slice();
+  const rows = fillRows(memory, step, rowTable, extents);
+  let contracted = 1;
+  for (let d = 0; d < step.contracted; d++) contracted *= extents[step.rows + d]!;
+  const segments = fillSegments(memory, step, rowTable + mostRows * 8, mostContracted, extents);
+  return { extents, rows, quads: Math.ceil(rows / 4), rowTable, segments, contracted };
+}
+
+/** Pairs (offset in x, offset in out), the last one repeated up to a multiple of four. Returns the number of rows. */
+function fillRows(memory: Memory, step: GemmStep, table: number, extents: Int32Array): number {
+  let rows = 1;
+  for (let d = 0; d < step.rows; d++) rows *= extents[d]!;
+  let at = table / 4;
+  forEachPoint(extents, 0, step.rows, step.x.strides, step.out.strides, (xOffset, outOffset) => {
+    memory.u32[at++] = xOffset;
+    memory.u32[at++] = outOffset;
+  });
+  for (let row = rows; row % 4 !== 0; row++, at += 2) {
+    memory.u32[at] = memory.u32[at - 2]!;
+    memory.u32[at + 1] = memory.u32[at - 1]!;
+  }
+  return rows;
+}
+
+function fillSegments(memory: Memory, step: GemmStep, table: number, capacity: number, extents: Int32Array): Segments {
+  const first = step.rows;
+  let inner = first + step.contracted;
+  let length = 1;
+  let xStride = 0;
+  let wStride = 0;
+  // The innermost dimensions form one run as long as both operands advance evenly through them.
+  while (inner > first) {
+    const extent = extents[inner - 1]!;
+    const xNext = step.x.strides[inner - 1] ?? 0;
+    const wNext = step.w.strides[inner - 1] ?? 0;
+    if (length !== 1 && extent !== 1 && (xNext !== xStride * length || wNext !== wStride * length)) break;
+    if (length === 1) [xStride, wStride] = [xNext, wNext];
+    length *= extent;
+    inner--;
+  }
+  let count = 0;
+  let wEven = true;
+  const wTable = table + capacity * 4;
+  if (length > 0) {
+    forEachPoint(extents, first, inner, step.x.strides, step.w.strides, (xOffset, wOffsetOfSegment) => {
+      memory.u32[table / 4 + count] = xOffset;
+      memory.u32[wTable / 4 + count] = wOffsetOfSegment;
+      wEven &&= wOffsetOfSegment === count * length * wStride;
+      count++;
+    });
+  }
+  return { address: table, count, length, xStride, wStride, wEven, wAddress: wTable };
+}
+
+/** Visits the points of dimensions [from, to) in row-major order with the offsets of two generators. */
+function forEachPoint(
+  extents: Int32Array, from: number, to: number, a: readonly number[], b: readonly number[], visit: (a: number, b: number) => void,
+): void {
+  const walk = (d: number, aOffset: number, bOffset: number): void => {
+    if (d === to) {
+      visit(aOffset, bOffset);
+      return;
+    }
+    for (let x = 0; x < extents[d]!; x++) walk(d + 1, aOffset + x * (a[d] ?? 0), bOffset + x * (b[d] ?? 0));
+  };
+  walk(from, 0, 0);
+}

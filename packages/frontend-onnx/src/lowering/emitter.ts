@@ -1,0 +1,104 @@
+/** @file Adds primitives to the graph under construction and knows which values are fixed at import. */
+import { elementCount, fail, formatType, internal, type Tensor, type TensorType } from "@systole/base";
+import { GraphBuilder, primitives, type Origin, type Params, type PrimitiveName, type Value } from "@systole/ir";
+
+/** A node whose operands are all fixed; it is evaluated when someone asks. */
+interface FixedNode {
+  readonly op: PrimitiveName;
+  readonly inputs: readonly Value[];
+  readonly params: unknown;
+  readonly outputs: readonly Value[];
+}
+
+/** Values larger than this are not evaluated at import: shapes, axes and masks are small. */
+const largestFixed = 1 << 22;
+
+/** No tensor of a program is larger; it keeps every byte count exact. */
+const largestTensor = 2 ** 40;
+
+export class Emitter {
+  readonly #builder = new GraphBuilder();
+  readonly #fixedNodes = new Map<Value, FixedNode>();
+  readonly #tensors = new Map<Value, Tensor>();
+  readonly #parameters = new Map<Value, Tensor>();
+  #origin: Origin = { node: "", operator: "" };
+
+  get origin(): Origin {
+    return this.#origin;
+  }
+
+  setOrigin(origin: Origin): void {
+    this.#origin = origin;
+    this.#builder.setOrigin(origin);
+  }
+
+  input(name: string, type: TensorType): Value {
+    checkSize(type);
+    return this.#builder.input(name, type);
+  }
+
+  parameter(name: string, tensor: Tensor): Value {
+    const value = this.#builder.parameter(name, tensor);
+    this.#parameters.set(value, tensor);
+    return value;
+  }
+
+  constant(tensor: Tensor): Value {
+    const value = this.#builder.constant(tensor);
+    this.#tensors.set(value, tensor);
+    return value;
+  }
+
+  apply<P extends PrimitiveName>(op: P, inputs: readonly Value[], params: Params<P>): Value {
+    return this.applyAll(op, inputs, params)[0] ?? internal(`${op} has no result`);
+  }
+
+  applyAll<P extends PrimitiveName>(op: P, inputs: readonly Value[], params: Params<P>): readonly Value[] {
+    const outputs = this.#builder.applyAll(op, inputs, params);
+    outputs.forEach((value) => checkSize(value.type));
+    if (inputs.every((value) => this.isFixed(value)) && op !== "random_bits") {
+      const node = { op, inputs, params, outputs };
+      for (const value of outputs) this.#fixedNodes.set(value, node);
+    }
+    return outputs;
+  }
+
+  output(name: string, value: Value): void {
+    this.#builder.output(name, value);
+  }
+
+  build(name: string) {
+    return this.#builder.build(name);
+  }
+
+  /** Whether the value depends on no input and no parameter. */
+  isFixed(value: Value): boolean {
+    return this.#tensors.has(value) || this.#fixedNodes.has(value);
+  }
+
+  /** The value's tensor where it is fixed and of moderate size. Parameters are not: they may be trained. */
+  fixed(value: Value): Tensor | undefined {
+    const known = this.#tensors.get(value);
+    if (known !== undefined) return known;
+    const node = this.#fixedNodes.get(value);
+    if (node === undefined || node.outputs.some((output) => elementCount(output.type.shape) > largestFixed)) return undefined;
+    const operands: Tensor[] = [];
+    for (const input of node.inputs) {
+      const operand = this.fixed(input);
+      if (operand === undefined) return undefined;
+      operands.push(operand);
+    }
+    const primitive = primitives[node.op] as { evaluate: (inputs: readonly Tensor[], params: unknown, precision: "device") => readonly Tensor[] };
+    primitive.evaluate(operands, node.params, "device").forEach((tensor, index) => this.#tensors.set(node.outputs[index]!, tensor));
+    return this.#tensors.get(value);
+  }
+
+  /** As `fixed`, or the stored tensor of a parameter: for what must be a number, such as the scales of Resize. */
+  readable(value: Value): Tensor | undefined {
+    return this.fixed(value) ?? this.#parameters.get(value);
+  }
+}
+
+function checkSize(type: TensorType): void {
+  if (!(elementCount(type.shape) <= largestTensor)) fail("E0203", `a tensor ${formatType(type)} is too large`, {}, ["the limit is 2^40 elements"]);
+}

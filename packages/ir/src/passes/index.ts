@@ -1,0 +1,31 @@
+/** @file The passes over graphs, in order. The command line's options follow from this list. */
+import { runPasses, type Pass, type PassObserver } from "@systole/base";
+import type { Graph } from "../graph.ts";
+import { bindParameters, dropGradientMarkers } from "./bindParameters.ts";
+import { canonicalizeLayout } from "./canonicalizeLayout.ts";
+import { commonSubexpressions } from "./commonSubexpressions.ts";
+import { deadCode } from "./deadCode.ts";
+import { foldConstants } from "./foldConstants.ts";
+import { simplify } from "./simplify.ts";
+
+/** Only for inference: afterwards the graph has no parameters and cannot be differentiated. */
+export const inferencePasses: readonly Pass<Graph>[] = [bindParameters, dropGradientMarkers];
+
+/** Keep every bit of every output; run until nothing changes. */
+export const cleanupPasses: readonly Pass<Graph>[] = [foldConstants, simplify, commonSubexpressions, canonicalizeLayout, deadCode];
+
+export const graphPasses: readonly Pass<Graph>[] = [...inferencePasses, ...cleanupPasses];
+
+/** A bound against rules that undo each other; real graphs need two or three rounds. */
+const maximalRounds = 16;
+
+/** All passes once, then the clean-up passes until they return the same graph. */
+export function optimize(graph: Graph, observer: PassObserver<Graph> = {}): Graph {
+  let current = runPasses(graphPasses, graph, observer);
+  for (let round = 1; round < maximalRounds; round++) {
+    const next = runPasses(cleanupPasses, current, observer);
+    if (next === current) break;
+    current = next;
+  }
+  return current;
+}

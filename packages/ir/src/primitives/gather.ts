@@ -1,0 +1,35 @@
+/** @file `gather`: rows of a tensor by index. */
+import { elementCount, fail, formatType, type Tensor } from "@systole/base";
+import { require, requireDtype, requireOperands, type NoParams } from "./checks.ts";
+import { definePrimitive } from "./primitive.ts";
+import { tensorLike } from "./strided.ts";
+
+/** The indices as numbers; one outside [0, count) is a fault, as on the device. */
+export function rowIndices(name: string, indices: Tensor, count: number): number[] {
+  return Array.from(indices.data as ArrayLike<number | bigint>, (raw) => {
+    const index = Number(raw);
+    return index >= 0 && index < count ? index : fail("E0501", `${name}: index ${index} outside [0, ${count})`);
+  });
+}
+
+export const gather = definePrimitive<"gather", NoParams>({
+  name: "gather",
+  doc: "Rows of x: result [J..., S...] from x [N, S...] and indices [J...]; an index outside [0, N) is a fault.",
+  operands: ["x", "indices"],
+  infer(inputs) {
+    requireOperands("gather", inputs, 2);
+    const [x, indices] = [inputs[0]!, inputs[1]!];
+    require(x.shape.length > 0, () => `gather: ${formatType(x)} has no rows`);
+    requireDtype("gather", "indices", indices, ["i32", "i64"]);
+    return [{ dtype: x.dtype, shape: [...indices.shape, ...x.shape.slice(1)] }];
+  },
+  evaluate([x, indices], _params, precision) {
+    const result = tensorLike([...indices!.shape, ...x!.shape.slice(1)], x!.dtype, precision);
+    const row = elementCount(x!.shape.slice(1));
+    const from = x!.data as Float64Array;
+    rowIndices("gather", indices!, x!.shape[0]!).forEach((index, j) => {
+      (result.data as Float64Array).set(from.subarray(index * row, (index + 1) * row), j * row);
+    });
+    return [result];
+  },
+});

@@ -1,0 +1,50 @@
+/** @file `pad`: a value around and between the elements; negative amounts cut off. */
+import { formatType, rowMajorStrides } from "@systole/base";
+import { require, requireAmounts, requireOperands, requireSameDtype, requireShape } from "./checks.ts";
+import { definePrimitive } from "./primitive.ts";
+import { copyStrided, tensorLike } from "./strided.ts";
+
+export interface PadParams {
+  /** Elements before and behind, per axis; negative: so many of the padded row are cut off. */
+  readonly low: readonly number[];
+  readonly high: readonly number[];
+  /** Elements between two neighbours. */
+  readonly interior: readonly number[];
+}
+
+function padShape(shape: readonly number[], { low, high, interior }: PadParams): number[] {
+  return shape.map((extent, axis) => low[axis]! + high[axis]! + extent + Math.max(0, extent - 1) * interior[axis]!);
+}
+
+export const pad = definePrimitive<"pad", PadParams>({
+  name: "pad",
+  doc: "`value` before (low), behind (high) and between (interior) the elements of each axis; negative low and high cut off.",
+  operands: ["x", "value"],
+  infer(inputs, params) {
+    requireOperands("pad", inputs, 2);
+    const [x, value] = [inputs[0]!, inputs[1]!];
+    requireSameDtype("pad", x, value);
+    requireShape("pad", "the value", value.shape, []);
+    requireAmounts("pad", "low amounts", params.low, x.shape.length, Number.MIN_SAFE_INTEGER);
+    requireAmounts("pad", "high amounts", params.high, x.shape.length, Number.MIN_SAFE_INTEGER);
+    requireAmounts("pad", "interior amounts", params.interior, x.shape.length, 0);
+    const shape = padShape(x.shape, params);
+    require(shape.every((extent) => extent >= 0), () => `pad: ${formatType(x)} would become [${shape.join(",")}]`);
+    return [{ dtype: x.dtype, shape }];
+  },
+  evaluate([x, value], params, precision) {
+    const result = tensorLike(padShape(x!.shape, params), x!.dtype, precision);
+    (result.data as Float64Array).fill(value!.data[0] as number);
+    const from = rowMajorStrides(x!.shape);
+    const to = rowMajorStrides(result.shape);
+    // Only the elements that land inside the result.
+    const steps = params.interior.map((amount) => amount + 1);
+    const first = x!.shape.map((_, axis) => Math.max(0, Math.ceil(-params.low[axis]! / steps[axis]!)));
+    const last = x!.shape.map((extent, axis) => Math.min(extent - 1, Math.floor((result.shape[axis]! - 1 - params.low[axis]!) / steps[axis]!)));
+    const shape = first.map((index, axis) => Math.max(0, last[axis]! - index + 1));
+    const source = { data: x!.data, start: from.reduce((sum, stride, axis) => sum + stride * first[axis]!, 0), strides: from };
+    const start = to.reduce((sum, stride, axis) => sum + stride * (params.low[axis]! + first[axis]! * steps[axis]!), 0);
+    copyStrided(shape, source, { data: result.data, start, strides: to.map((stride, axis) => stride * steps[axis]!) });
+    return [result];
+  },
+});

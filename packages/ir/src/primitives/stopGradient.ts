@@ -1,0 +1,14 @@
+/** @file `stop_gradient`: the identity, whose derivative is 0. */
+import { requireOperands, type NoParams } from "./checks.ts";
+import { definePrimitive } from "./primitive.ts";
+
+export const stopGradient = definePrimitive<"stop_gradient", NoParams>({
+  name: "stop_gradient",
+  doc: "x, whose derivative counts as 0.",
+  operands: ["x"],
+  infer(inputs) {
+    requireOperands("stop_gradient", inputs, 1);
+    return [inputs[0]!];
+  },
+  evaluate: ([x]) => [x!],
+});

@@ -1,0 +1,27 @@
+/**
+ * @file Lower bounds of a kernel's external traffic. Compulsory: every tensor once. A contraction without windows also obeys Hong and Kung
+ * (1981) with the constant of COSMA (SC'19): 2MNK/sqrt(S) + MN words, S = data cache and accumulators in words; a convolution reuses
+ * its input through the window, so only the compulsory part holds for it.
+ */
+import { bytesOf } from "@systole/base";
+import type { Machine } from "@systole/isa";
+import { macsOf, readsOf, type Access, type Kernel } from "./kernel.ts";
+
+export function lowerBoundBytes(kernel: Kernel, machine: Machine): number {
+  const tensors = new Map(readsOf(kernel).map((access) => [access.tensor.id, access]));
+  const read = [...tensors.values()].reduce((sum, access) => sum + touchedBytes(access), 0);
+  const written = touchedBytes(kernel.output);
+  const compulsory = read + written;
+  if (kernel.engine.kind !== "contraction" || hasWindow(kernel.engine.x)) return compulsory;
+  const words = (machine.dataCache.bytes + machine.accumulators.bytes) / 4;
+  return Math.max(compulsory, Math.ceil((2 * macsOf(kernel)) / Math.sqrt(words)) * 4 + written);
+}
+
+function hasWindow(access: Access): boolean {
+  return access.coordinates.some((c) => c.terms.length > 1);
+}
+
+/** Distinct elements an access can touch, in bytes. */
+function touchedBytes(access: Access): number {
+  return access.coordinates.reduce((n, c) => n * (c.stride === 0 ? 1 : c.size), 1) * bytesOf(access.tensor.type.dtype);
+}

@@ -1,0 +1,113 @@
+/**
+ * @file A kernel: one loop nest of the program before it is cut into tiles. Machine-independent.
+ *
+ * Every access is affine: each *coordinate* of a tensor is a sum of factor * dimension plus an offset. Movement (transpose, slice,
+ * pad, broadcast, reverse, most reshapes) has been folded into accesses; elementwise operations into chains.
+ */
+import type { Dtype, ElementwiseName, TensorType } from "@systole/base";
+import type { Origin } from "@systole/ir";
+
+/** A tensor in external memory, row-major in `type.shape` unless a kernel's output strides say otherwise. */
+export interface ScheduledTensor {
+  readonly id: number;
+  readonly name: string;
+  readonly kind: "input" | "output" | "constant" | "temporary";
+  readonly type: TensorType;
+  /** Bytes of a constant, in the element type's own encoding. */
+  readonly data?: Uint8Array;
+}
+
+/** c = offset + sum of factor * index[dim]; the address moves by `stride` elements per unit of c. */
+export interface Coordinate {
+  readonly terms: readonly { readonly dim: number; readonly factor: number }[];
+  readonly offset: number;
+  /** Values of c that exist: 0 <= c < size. */
+  readonly size: number;
+  /** Elements per unit of c. */
+  readonly stride: number;
+  /** Whether c may leave 0..size-1: the access then reads the fill value. */
+  readonly padded: boolean;
+}
+
+export interface Access {
+  readonly tensor: ScheduledTensor;
+  /** Element offset of coordinate zero. */
+  readonly base: number;
+  readonly coordinates: readonly Coordinate[];
+  /** Value outside a padded coordinate, as the low 32 bits of the element. */
+  readonly fill: number;
+}
+
+export interface Dimension {
+  readonly name: string;
+  readonly extent: number;
+}
+
+/** Operand of a stage: a stream, an earlier stage, the result of the engine, the index along a dimension, a constant. */
+export type Source =
+  | { readonly kind: "stream"; readonly index: number }
+  | { readonly kind: "stage"; readonly index: number }
+  | { readonly kind: "engine" }
+  | { readonly kind: "index"; readonly dim: number }
+  | { readonly kind: "immediate"; readonly value: number | bigint };
+
+export interface Stage {
+  readonly operation: ElementwiseName;
+  readonly sources: readonly Source[];
+  readonly operands: Dtype;
+  readonly dtype: Dtype;
+}
+
+/** At most 8 chained stages; the value is the last stage, or the only stream or the engine's result where there is none. */
+export interface Chain {
+  readonly streams: readonly Access[];
+  readonly stages: readonly Stage[];
+  readonly dtype: Dtype;
+}
+
+export type Reduction = "sum" | "prod" | "max" | "min" | "argmax" | "argmin" | "argmaxlast" | "argminlast" | "scan" | "exclusivescan";
+
+export type Engine =
+  | { readonly kind: "none" }
+  /** On the array. `classes[dim]`: batch, row, column, contracted. */
+  | { readonly kind: "contraction"; readonly x: Access; readonly w: Access; readonly classes: readonly ("batch" | "row" | "column" | "contracted")[] }
+  /** On the vector unit, over the dimensions `parallel..`. */
+  | { readonly kind: "reduction"; readonly reduction: Reduction; readonly order: "sequential" | "blocked"; readonly chain: Chain; readonly dtype: Dtype }
+  /** Rows of `rows` looked up by `index`: dimension 0 is the row of the result. */
+  | { readonly kind: "gather"; readonly rows: Access; readonly index: Access; readonly rowCount: number }
+  /** The output's rows are overwritten by rows of the chain, dimension 0 looks up `index`. */
+  | { readonly kind: "scatter"; readonly updates: Access; readonly index: Access; readonly rowCount: number };
+
+export interface Kernel {
+  readonly name: string;
+  /** ONNX nodes whose work this is, the engine's first. */
+  readonly origins: readonly Origin[];
+  /** Parallel dimensions in row-major order of the result, then reduced or contracted ones in the order of the sum. */
+  readonly dims: readonly Dimension[];
+  readonly parallel: number;
+  readonly engine: Engine;
+  /** Over the parallel dimensions; for scans over all. */
+  readonly epilogue: Chain;
+  readonly output: Access;
+}
+
+/** Multiply-accumulates of a contraction, 0 for everything else. */
+export function macsOf(kernel: Kernel): number {
+  return kernel.engine.kind === "contraction" ? kernel.dims.reduce((product, dim) => product * dim.extent, 1) : 0;
+}
+
+/** What the engine reads, one entry per access. */
+export function engineReads(engine: Engine): readonly Access[] {
+  switch (engine.kind) {
+    case "none": return [];
+    case "contraction": return [engine.x, engine.w];
+    case "reduction": return engine.chain.streams;
+    case "gather": return [engine.rows, engine.index];
+    case "scatter": return [engine.updates, engine.index];
+  }
+}
+
+/** All tensors a kernel reads, one entry per access. */
+export function readsOf(kernel: Kernel): readonly Access[] {
+  return [...engineReads(kernel.engine), ...kernel.epilogue.streams];
+}

@@ -1,0 +1,79 @@
+/**
+ * @file Where tensors and buffers lie. External memory: tensors by lifetime, first fit, 64-byte aligned; inputs, outputs and constants stay.
+ * Data cache: the buffers of one kernel side by side, kernels in turn from the bottom and from the top, so that the loads of a
+ * kernel do not wait for the last tiles of the one before.
+ */
+import { byteCount, fail } from "@systole/base";
+import type { Machine } from "@systole/isa";
+import { readsOf, type Kernel, type ScheduledTensor } from "./kernel.ts";
+import type { Buffer, PlacedTensor, TiledKernel } from "./schedule.ts";
+import { align } from "./tiling/operand.ts";
+
+export interface ExternalPlan {
+  readonly tensors: readonly PlacedTensor[];
+  readonly externalBytes: number;
+}
+
+interface Lifetime {
+  readonly tensor: ScheduledTensor;
+  readonly bytes: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+export function planExternal(tensors: readonly ScheduledTensor[], kernels: readonly Kernel[], machine: Machine): ExternalPlan {
+  const lifetimes = lifetimesOf(tensors, kernels);
+  const placed: (Lifetime & { address: number })[] = [];
+  // Tensors that live throughout first, in order; then temporaries, largest first: deterministic and tight.
+  const order = [...lifetimes].sort((a, b) => Number(a.last - a.first <= kernels.length) - Number(b.last - b.first <= kernels.length) || b.bytes - a.bytes || a.tensor.id - b.tensor.id);
+  for (const item of order) {
+    const rivals = placed.filter((p) => p.first <= item.last && item.first <= p.last).sort((a, b) => a.address - b.address);
+    let address = 0;
+    for (const rival of rivals) {
+      if (address + item.bytes <= rival.address) break;
+      address = Math.max(address, rival.address + rival.bytes);
+    }
+    placed.push({ ...item, address });
+  }
+  const externalBytes = placed.reduce((end, p) => Math.max(end, p.address + p.bytes), 0);
+  if (externalBytes > machine.external.bytes) {
+    fail("E0302", `the program needs ${externalBytes} bytes of external memory, machine "${machine.name}" has ${machine.external.bytes}: ${externalBytes - machine.external.bytes} bytes are missing`);
+  }
+  const byId = new Map(placed.map((p) => [p.tensor.id, p]));
+  return { tensors: tensors.map((t) => ({ ...t, address: byId.get(t.id)!.address, bytes: byId.get(t.id)!.bytes })), externalBytes };
+}
+
+function lifetimesOf(tensors: readonly ScheduledTensor[], kernels: readonly Kernel[]): Lifetime[] {
+  const first = new Map<number, number>();
+  const last = new Map<number, number>();
+  kernels.forEach((kernel, position) => {
+    for (const access of [...readsOf(kernel), kernel.output]) {
+      if (!first.has(access.tensor.id)) first.set(access.tensor.id, position);
+      last.set(access.tensor.id, position);
+    }
+  });
+  return tensors.map((tensor) => {
+    const temporary = tensor.kind === "temporary";
+    return { tensor, bytes: align(Math.max(1, byteCount(tensor.type))), first: temporary ? first.get(tensor.id) ?? 0 : -1, last: temporary ? last.get(tensor.id) ?? 0 : kernels.length + 1 };
+  });
+}
+
+/** Gives every buffer of every kernel its address. */
+export function planOnChip(kernels: readonly TiledKernel[], machine: Machine): TiledKernel[] {
+  return kernels.map((tiled, position) => {
+    const fromTop = position % 2 === 1;
+    const take = (capacity: number) => {
+      let used = 0;
+      return (buffer: Buffer): Buffer => {
+        const bytes = buffer.slots * buffer.slotBytes;
+        const address = fromTop ? Math.floor((capacity - used - bytes) / 64) * 64 : used;
+        used = fromTop ? capacity - address : used + bytes;
+        return { ...buffer, address };
+      };
+    };
+    const cache = take(machine.dataCache.bytes);
+    const accumulator = take(machine.accumulators.bytes);
+    const place = (buffer: Buffer) => (buffer.memory === "cache" ? cache(buffer) : accumulator(buffer));
+    return { ...tiled, operands: tiled.operands.map((o) => ({ ...o, buffer: place(o.buffer) })), sums: tiled.sums === undefined ? undefined : place(tiled.sums), staging: place(tiled.staging) };
+  });
+}

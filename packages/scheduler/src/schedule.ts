@@ -1,0 +1,86 @@
+/** @file The schedule: every kernel with its tiles, loops, buffers and transfers. The value this package produces. */
+import type { Access, Kernel, ScheduledTensor } from "./kernel.ts";
+
+/** A hardware loop over tiles of one dimension; its position in `TiledKernel.levels` is its level. */
+export interface Level {
+  readonly dim: number;
+  /** Points of the dimension per iteration. */
+  readonly step: number;
+  readonly count: number;
+  /** `panel`: column panels inside a tile, for the array and the epilogue. */
+  readonly kind: "parallel" | "reduced" | "panel";
+}
+
+/** Part of a tensor that one tile needs, dense in the data cache. */
+export interface Box {
+  /** Per coordinate of the access: points in the box. */
+  readonly extents: readonly number[];
+  /** Per coordinate: bytes between points in the data cache. */
+  readonly strides: readonly number[];
+  readonly bytes: number;
+}
+
+export interface Buffer {
+  readonly memory: "cache" | "accumulator";
+  readonly slots: number;
+  readonly slotBytes: number;
+  /** Set by the memory plan. */
+  readonly address: number;
+  /** Slot factor per level. */
+  readonly ring: readonly number[];
+}
+
+/** An access whose tiles are loaded into a buffer. */
+export interface Operand {
+  readonly role: "x" | "w" | "stream" | "epilogue" | "index";
+  readonly access: Access;
+  readonly box: Box;
+  readonly buffer: Buffer;
+  /** Loads are executed only when these levels are at 0: the tile stays over their iterations. */
+  readonly resident: readonly number[];
+}
+
+export interface TiledKernel {
+  readonly kernel: Kernel;
+  readonly levels: readonly Level[];
+  /** Points of each dimension inside one tile. */
+  readonly tile: readonly number[];
+  readonly dataflow: "weight-stationary" | "output-stationary";
+  /** Columns of one gemm; 0 without contraction. */
+  readonly panelColumns: number;
+  readonly operands: readonly Operand[];
+  /** Running sums: accumulators for a contraction, data cache for a reduction that is tiled or has an epilogue. */
+  readonly sums: Buffer | undefined;
+  /** What is stored to external memory, one tile (contraction: one panel) a slot. */
+  readonly staging: Buffer;
+  readonly predicted: Prediction;
+}
+
+/** Cycles by unit, and the whole; from the analytic model alone. */
+export interface Prediction {
+  readonly cycles: number;
+  readonly arrayCycles: number;
+  readonly loadCycles: number;
+  readonly storeCycles: number;
+  readonly vectorCycles: number;
+  readonly readBytes: number;
+  readonly writeBytes: number;
+  readonly boundBy: "array" | "load" | "store" | "vector";
+}
+
+/** A tensor with its byte address in external memory. */
+export interface PlacedTensor extends ScheduledTensor {
+  readonly address: number;
+  readonly bytes: number;
+}
+
+export interface Schedule {
+  readonly machine: string;
+  readonly model: string;
+  readonly tensors: readonly PlacedTensor[];
+  readonly kernels: readonly TiledKernel[];
+  readonly inputs: ReadonlyMap<string, number>;
+  readonly outputs: ReadonlyMap<string, number>;
+  /** External memory used by tensors, from address 0. */
+  readonly externalBytes: number;
+}

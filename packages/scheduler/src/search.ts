@@ -1,0 +1,86 @@
+/** @file Picks a tiling: the one with the fewest predicted cycles, or a legal one at random for tests of the number rules. */
+import { fail } from "@systole/base";
+import type { Machine } from "@systole/isa";
+import type { Kernel } from "./kernel.ts";
+import type { TiledKernel } from "./schedule.ts";
+import { contractionTilings } from "./tiling/contraction.ts";
+import { mappingTilings } from "./tiling/mapping.ts";
+
+export interface SearchOptions {
+  /** Take a random legal tiling instead of the best one: results must not change. */
+  readonly tilingSeed?: number;
+}
+
+export function tilingsOf(kernel: Kernel, machine: Machine): Generator<TiledKernel> {
+  return kernel.engine.kind === "contraction" ? contractionTilings(kernel, machine) : mappingTilings(kernel, machine);
+}
+
+export class TilingSearch {
+  readonly #machine: Machine;
+  readonly #seed: number | undefined;
+  readonly #known = new Map<string, TiledKernel>();
+  #drawn = 0;
+
+  constructor(machine: Machine, options: SearchOptions) {
+    this.#machine = machine;
+    this.#seed = options.tilingSeed;
+  }
+
+  choose(kernel: Kernel): TiledKernel {
+    const signature = signatureOf(kernel);
+    const known = this.#seed === undefined ? this.#known.get(signature) : undefined;
+    if (known !== undefined) return transplant(known, kernel);
+    const chosen = this.#seed === undefined ? this.#best(kernel) : this.#random(kernel);
+    if (chosen === undefined) return refuse(kernel, this.#machine);
+    this.#known.set(signature, chosen);
+    return chosen;
+  }
+
+  #best(kernel: Kernel): TiledKernel | undefined {
+    let best: TiledKernel | undefined;
+    for (const tiled of tilingsOf(kernel, this.#machine)) {
+      if (best === undefined || better(tiled, best)) best = tiled;
+    }
+    return best;
+  }
+
+  #random(kernel: Kernel): TiledKernel | undefined {
+    const all = [...tilingsOf(kernel, this.#machine)].filter((t) => t.levels.reduce((n, l) => n * l.count, 1) <= 4096);
+    if (all.length === 0) return this.#best(kernel);
+    // A linear congruential step per kernel: deterministic for a seed.
+    const state = (Math.imul((this.#seed ?? 0) + 1, 2654435761) + Math.imul(++this.#drawn, 40503)) >>> 0;
+    return all[(Math.imul(state ^ (state >>> 15), 2246822519) >>> 0) % all.length];
+  }
+}
+
+function better(a: TiledKernel, b: TiledKernel): boolean {
+  if (a.predicted.cycles !== b.predicted.cycles) return a.predicted.cycles < b.predicted.cycles;
+  const bytes = (t: TiledKernel) => t.predicted.readBytes + t.predicted.writeBytes;
+  return bytes(a) < bytes(b);
+}
+
+/** Kernels of the same shape and access pattern share a tiling: only tensors differ. */
+function signatureOf(kernel: Kernel): string {
+  return JSON.stringify({ ...kernel, name: "", origins: [] }, (key, value: unknown) => {
+    if (key === "tensor") return (value as { type: { dtype: string } }).type.dtype;
+    if (key === "base" || key === "name") return 0;
+    return typeof value === "bigint" ? String(value) : value;
+  });
+}
+
+function transplant(tiled: TiledKernel, kernel: Kernel): TiledKernel {
+  const engine = kernel.engine;
+  const own = engine.kind === "contraction" ? [engine.x, engine.w]
+    : engine.kind === "reduction" ? engine.chain.streams
+    : engine.kind === "gather" ? [engine.index]
+    : engine.kind === "scatter" ? [engine.index, engine.updates] : [];
+  const accesses = [...own, ...kernel.epilogue.streams];
+  return { ...tiled, kernel, operands: tiled.operands.map((operand, i) => ({ ...operand, access: accesses[i]! })) };
+}
+
+function refuse(kernel: Kernel, machine: Machine): never {
+  const origin = kernel.origins[0];
+  const smallest = kernel.dims.map((d) => `${d.name}=${d.extent}`).join(" ");
+  return fail("E0302", `no tile of kernel "${kernel.name}" (${smallest}) fits the on-chip memories: available ${machine.dataCache.bytes} bytes of data cache and ${machine.accumulators.bytes} bytes of accumulators`,
+    { kernel: kernel.name, ...(origin === undefined ? {} : { node: origin.node, operator: origin.operator }) });
+}

@@ -1,0 +1,87 @@
+/** @file Tilings of everything that runs on the vector unit or the DMA alone: maps, reductions, scans, gathers, scatters. */
+import { bytesOf } from "@systole/base";
+import type { Machine } from "@systole/isa";
+import type { Access, Kernel } from "../kernel.ts";
+import type { Level, Operand, TiledKernel } from "../schedule.ts";
+import { extentChoices, suffixTiles } from "./choices.ts";
+import { chainCycles, predict, storeTraffic } from "./cost.ts";
+import { align, bufferOf, externalOrder, kernelOrder, makeOperand } from "./operand.ts";
+
+export function* mappingTilings(kernel: Kernel, machine: Machine): Generator<TiledKernel> {
+  const parallel = kernel.dims.slice(0, kernel.parallel).map((d) => d.extent);
+  const reduced = kernel.dims.slice(kernel.parallel).map((d) => d.extent);
+  const seen = new Set<string>();
+  for (const p of parallelTiles(parallel, kernel)) {
+    for (const r of splitsReduction(kernel) ? suffixTiles(reduced, [1, 4, 16, 64, 256, 1024, 4096]) : [reduced]) {
+      const tile = [...p, ...r];
+      const key = tile.join(",");
+      if (seen.has(key)) continue;
+      seen.add(key);
+      const tiled = build(kernel, machine, tile);
+      if (tiled !== undefined) yield tiled;
+    }
+  }
+}
+
+/** A sum in ascending order continues from tile to tile; blocked sums, scans and arg reductions take a whole row at once. */
+function splitsReduction(kernel: Kernel): boolean {
+  const engine = kernel.engine;
+  return engine.kind === "reduction" && engine.order === "sequential" && ["sum", "prod", "max", "min"].includes(engine.reduction);
+}
+
+/** Row-major tiles of many sizes, and boxes of independent extents where the dimensions are few (for transposing accesses). */
+function parallelTiles(extents: readonly number[], kernel: Kernel): number[][] {
+  const targets = Array.from({ length: 21 }, (_, i) => 2 ** i);
+  const tiles = suffixTiles(extents, targets);
+  const rowsOnly = kernel.engine.kind === "gather" || kernel.engine.kind === "scatter";
+  if (rowsOnly || extents.length > 4 || extents.length < 2) return tiles;
+  const most = extents.length === 2 ? 14 : extents.length === 3 ? 7 : 4;
+  let boxes: number[][] = [[]];
+  for (const extent of extents) boxes = boxes.flatMap((box) => extentChoices(extent, most).map((choice) => [...box, choice]));
+  return [...tiles, ...boxes];
+}
+
+function build(kernel: Kernel, machine: Machine, tile: readonly number[]): TiledKernel | undefined {
+  const extent = (dim: number) => kernel.dims[dim]!.extent;
+  const engine = kernel.engine;
+  const levels: Level[] = kernel.dims.flatMap((_, dim) =>
+    tile[dim]! < extent(dim) ? [{ dim, step: tile[dim]!, count: Math.ceil(extent(dim) / tile[dim]!), kind: dim < kernel.parallel ? "parallel" as const : "reduced" as const }] : []);
+  if (levels.length > 8) return undefined;
+  const engineStreams = engine.kind === "reduction" ? engine.chain.streams : engine.kind === "scatter" ? [engine.updates] : [];
+  const operands: Operand[] = [
+    ...(engine.kind === "gather" || engine.kind === "scatter" ? [makeOperand(kernel, "index", engine.index, tile, levels, false, externalOrder(engine.index))] : []),
+    ...engineStreams.map((access) => makeOperand(kernel, "stream", access, tile, levels, false, engine.kind === "reduction" ? reductionOrderOf(access) : kernelOrder(access))),
+    ...kernel.epilogue.streams.map((access) => makeOperand(kernel, "epilogue", access, tile, levels, false, kernelOrder(access))),
+  ];
+  const scan = engine.kind === "reduction" && engine.reduction.includes("scan");
+  const parallelLevels = levels.map((_, i) => i).filter((i) => levels[i]!.kind === "parallel");
+  const points = tile.slice(0, scan ? tile.length : kernel.parallel).reduce((a, b) => a * b, 1);
+  const staging = bufferOf(align(points * bytesOf(kernel.epilogue.dtype)), levels, parallelLevels, [], 2, "cache");
+  const hasReducedLevel = levels.some((l) => l.kind === "reduced");
+  const trivialEpilogue = kernel.epilogue.stages.length === 0 && kernel.epilogue.streams.length === 0;
+  const needsSums = engine.kind === "reduction" && !scan && (hasReducedLevel || !trivialEpilogue);
+  const sums = needsSums ? bufferOf(align(points * bytesOf(engine.dtype)), levels, parallelLevels, [], 2, "cache") : undefined;
+  const cacheBytes = [staging, ...(sums === undefined ? [] : [sums]), ...operands.map((o) => o.buffer)].reduce((sum, b) => sum + b.slots * b.slotBytes, 0);
+  if (cacheBytes > machine.dataCache.bytes) return undefined;
+
+  const lanes = machine.vector.lanes;
+  const all = kernel.dims.reduce((n, d) => n * d.extent, 1);
+  const outputs = kernel.dims.slice(0, kernel.parallel).reduce((n, d) => n * d.extent, 1);
+  const tiles = levels.reduce((n, l) => n * l.count, 1);
+  const inner = Math.min(tile[kernel.parallel - 1] ?? 1, lanes) || 1;
+  const fillFactor = Math.min(4, lanes / Math.max(1, Math.min(lanes, Math.max(inner, Math.min(points, lanes)))));
+  const chain = engine.kind === "reduction" ? chainCycles(engine.chain) : 1;
+  const engineCycles = engine.kind === "reduction" ? Math.ceil((all / lanes) * fillFactor) * chain : 0;
+  const epilogueCycles = trivialEpilogue && engine.kind !== "none" ? 0 : Math.ceil((outputs / lanes) * fillFactor) * chainCycles(kernel.epilogue);
+  const stores = parallelLevels.reduce((n, i) => n * levels[i]!.count, 1);
+  const predicted = predict({
+    kernel, levels, operands, machine, arrayCycles: 0, vectorCycles: engineCycles + epilogueCycles + tiles, stores, lookaheadCycles: () => Math.ceil((engineCycles + epilogueCycles) / tiles),
+    storeBytes: storeTraffic(kernel.output, tile, machine), tailCycles: Math.ceil(points / lanes) * 2 + 2 * machine.vector.latencyCycles,
+  });
+  return { kernel, levels, tile, dataflow: "weight-stationary", panelColumns: 0, operands, sums, staging, predicted };
+}
+
+/** Streams of a reduction keep the order of the external memory: what is innermost there fills the lanes. */
+function reductionOrderOf(access: Access): number[] {
+  return externalOrder(access);
+}

@@ -1,0 +1,76 @@
+/**
+ * @file Checks a schedule before code is made of it:
+ * - every tensor lies inside external memory, 64-byte aligned, and tensors that live at the same time do not overlap;
+ * - a kernel reads only inputs, constants and tensors that an earlier kernel wrote;
+ * - buffers of a kernel lie inside their memory and do not overlap;
+ * - tiles have 1..extent points, levels are at most 8 and cover each dimension;
+ * - reduced dimensions are tiled in the order of the sum: whole inside the split one, single outside.
+ */
+import { internal } from "@systole/base";
+import type { Machine } from "@systole/isa";
+import { readsOf } from "./kernel.ts";
+import type { Buffer, Schedule, TiledKernel } from "./schedule.ts";
+
+export function verifySchedule(schedule: Schedule, machine: Machine): void {
+  const written = new Set(schedule.tensors.filter((t) => t.kind === "input" || t.kind === "constant").map((t) => t.id));
+  for (const t of schedule.tensors) {
+    if (t.address % 64 !== 0 || t.address + t.bytes > schedule.externalBytes) internal(`tensor ${t.name} lies outside external memory`);
+  }
+  verifyLifetimes(schedule);
+  for (const tiled of schedule.kernels) {
+    for (const access of readsOf(tiled.kernel)) {
+      if (!written.has(access.tensor.id)) internal(`kernel ${tiled.kernel.name} reads ${access.tensor.name} before it is written`);
+    }
+    written.add(tiled.kernel.output.tensor.id);
+    verifyTiles(tiled);
+    verifyBuffers(tiled, machine);
+  }
+}
+
+function verifyLifetimes(schedule: Schedule): void {
+  const last = new Map<number, number>();
+  const first = new Map<number, number>();
+  schedule.kernels.forEach((tiled, i) => {
+    for (const access of [...readsOf(tiled.kernel), tiled.kernel.output]) {
+      if (!first.has(access.tensor.id)) first.set(access.tensor.id, i);
+      last.set(access.tensor.id, i);
+    }
+  });
+  const always = (kind: string) => kind !== "temporary";
+  const spans = schedule.tensors.map((t) => ({ t, from: always(t.kind) ? -1 : first.get(t.id) ?? 0, to: always(t.kind) ? schedule.kernels.length : last.get(t.id) ?? 0 })).sort((a, b) => a.t.address - b.t.address);
+  spans.forEach((a, i) => {
+    for (let j = i + 1; j < spans.length && spans[j]!.t.address < a.t.address + a.t.bytes; j++) {
+      const b = spans[j]!;
+      if (a.from <= b.to && b.from <= a.to) internal(`tensors ${a.t.name} and ${b.t.name} overlap`);
+    }
+  });
+}
+
+function verifyTiles(tiled: TiledKernel): void {
+  const { kernel, tile, levels } = tiled;
+  if (levels.length > 8) internal(`kernel ${kernel.name} has ${levels.length} levels`);
+  kernel.dims.forEach((d, i) => {
+    if (tile[i]! < 1 || tile[i]! > d.extent) internal(`kernel ${kernel.name}: tile ${tile[i]} of ${d.name}=${d.extent}`);
+    const level = levels.find((l) => l.dim === i && l.kind !== "panel");
+    if (tile[i]! * (level?.count ?? 1) < d.extent) internal(`kernel ${kernel.name}: tiles do not cover ${d.name}`);
+  });
+  let split = false;
+  for (let i = kernel.dims.length - 1; i >= kernel.parallel; i--) {
+    if (split && tile[i] !== 1) internal(`kernel ${kernel.name}: the order of the sum is broken`);
+    split ||= tile[i]! < kernel.dims[i]!.extent;
+  }
+}
+
+function verifyBuffers(tiled: TiledKernel, machine: Machine): void {
+  const all: Buffer[] = [...tiled.operands.map((o) => o.buffer), tiled.staging, ...(tiled.sums === undefined ? [] : [tiled.sums])];
+  for (const memory of ["cache", "accumulator"] as const) {
+    const capacity = memory === "cache" ? machine.dataCache.bytes : machine.accumulators.bytes;
+    const here = all.filter((b) => b.memory === memory).sort((a, b) => a.address - b.address);
+    here.forEach((b, i) => {
+      const end = b.address + b.slots * b.slotBytes;
+      if (b.address < 0 || end > capacity) internal(`kernel ${tiled.kernel.name}: a buffer leaves the ${memory}`);
+      const next = here[i + 1];
+      if (next !== undefined && next.address < end) internal(`kernel ${tiled.kernel.name}: buffers overlap in the ${memory}`);
+    });
+  }
+}
