@@ -12,7 +12,7 @@ export const blockElements = 2048;
 const blockBytes = blockElements * 8;
 
 /** Offsets in scratch: fixed small areas, then 32 blocks for streams, stages and sums, then the arena. */
-const fixedScratch = { box: 0, spare: 256, zeros: 384, splats: 512, partials: 1536, blocks: 8192 } as const;
+const fixedScratch = { box: 0, spare: 256, splats: 512, partials: 1536, blocks: 8192 } as const;
 const arenaOffset = fixedScratch.blocks + 32 * blockBytes;
 const initialArena = 1 << 20;
 /** Kernels may read (never write) up to this far behind an operand. */
@@ -26,8 +26,6 @@ export class Memory {
   readonly boxAddress: number;
   /** 128 bytes for the tails of gemm. */
   readonly spareAddress: number;
-  /** 128 bytes that stay zero: the row table of a single row. */
-  readonly zerosAddress: number;
   /** 64 broadcast values of 16 bytes. */
   readonly splatAddress: number;
   /** 512 float32 partial sums. */
@@ -58,7 +56,6 @@ export class Memory {
     this.kernels = instantiateKernels(this.#wasm);
     this.boxAddress = this.#scratch + fixedScratch.box;
     this.spareAddress = this.#scratch + fixedScratch.spare;
-    this.zerosAddress = this.#scratch + fixedScratch.zeros;
     this.splatAddress = this.#scratch + fixedScratch.splats;
     this.partialsAddress = this.#scratch + fixedScratch.partials;
     this.#refresh();

@@ -282,7 +282,8 @@ class Former {
     }
     const dims = form.dims;
     const axisMap = form.axes;
-    const adapt = (view: View): View => mapAxes(form.pad === undefined ? view : this.#padOrCopy(view, form.pad, source.type, node.origin), dims, axisMap);
+    const prepared = (view: View): View => (form.pad !== undefined ? this.#padOrCopy(view, form.pad, source.type, node.origin) : form.scan?.reverse === true ? reverseView(view, [form.scan.axis]) : view);
+    const adapt = (view: View): View => mapAxes(prepared(view), dims, axisMap);
     const chain = this.#chain(expression, source.type.dtype, adapt, (axis) => axisMap[axis]![0]!.dim);
     const engine: Engine = { kind: "reduction", reduction: form.reduction, order: form.order, chain, dtype: node.outputs[0]!.type.dtype };
     const pending: Expression = { kind: "engine", pending: { origin: node.origin, dims, parallel: form.parallel, engine, origins: originsOf(expression) } };

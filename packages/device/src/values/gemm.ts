@@ -2,7 +2,6 @@
  * @file Values of gemm. Rows become a table of byte offsets, k becomes a table of segments along which both
  * operands advance evenly; both tables are kept per step as long as the extents stay the same (docs/decisions/0003-kernels.md).
  */
-import { internal } from "@systole/base";
 import type { ResolvedStep } from "@systole/isa";
 import { extentsOf, newPlacement, startAddress, startsAnew } from "../geometry.ts";
 import { preparedPerMemory, type Memory } from "../memory.ts";
@@ -46,34 +45,10 @@ export function executeGemm(memory: Memory, step: GemmStep, indices: Int32Array)
   const x = linear(memory, step, "x", indices);
   const w = linear(memory, step, "w", indices);
   const out = linear(memory, step, "out", indices);
-  if (!step.w.strides.slice(0, step.rows).some((stride, d) => stride !== 0 && placement.extents[d]! > 1)) {
-    block(memory, step, tables, x, w, out, columns, start);
-    return;
-  }
-  rowByRow(memory, step, tables, x, w, out, columns, start);
+  block(memory, step, tables, x, w, out, columns, start);
 }
 
-/** The right operand depends on the row: each row is a product of its own. */
-function rowByRow(memory: Memory, step: GemmStep, tables: Tables, x: number, w: number, out: number, columns: number, start: number): void {
-  const single: Tables = { ...tables, rows: 1, quads: 1, rowTable: memory.zerosAddress };
-  for (let row = 0; row < tables.rows; row++) {
-    const entry = tables.rowTable / 4 + row * 2;
-    const xRow = x + memory.u32[entry]!;
-    const outRow = out + memory.u32[entry + 1]!;
-    block(memory, step, single, xRow, w + wOffset(step, tables.extents, row), outRow, columns, start);
-  }
-}
-
-function wOffset(step: GemmStep, extents: Int32Array, row: number): number {
-  let offset = 0;
-  for (let d = step.rows - 1, rest = row; d >= 0; d--) {
-    offset += (rest % extents[d]!) * (step.w.strides[d] ?? 0);
-    rest = Math.floor(rest / extents[d]!);
-  }
-  return offset;
-}
-
-/** One block with a right operand common to all rows. */
+/** The right operand in place where its layout allows and that is fast, else panel by panel through scratch. */
 function block(memory: Memory, step: GemmStep, tables: Tables, x: number, w: number, out: number, columns: number, start: number): void {
   const { kernels } = memory;
   const { segments: s, quads, rowTable } = tables;
@@ -122,7 +97,6 @@ function tablesOf(memory: Memory, step: GemmStep): Tables {
 
 /** Builds in fresh scratch, large enough for any extents of the step, or over `reuse`. */
 function buildTables(memory: Memory, step: GemmStep, reuse: Tables | undefined): Tables {
-  if (step.x.strides[step.rows + step.contracted] !== 0 && placement.extents[step.rows + step.contracted] !== 1) internal("gemm: x varies with the column");
   const full = step.space.dimensions;
   const most = (from: number, to: number): number => full.slice(from, to).reduce((product, d) => product * d.extent, 1);
   const mostRows = Math.ceil(most(0, step.rows) / 4) * 4;

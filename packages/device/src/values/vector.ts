@@ -115,7 +115,9 @@ function foldRows(chain: Chain, operation: FoldName, start: boolean): void {
         return;
       }
       const view = viewAt(memory, dtype, sums, count);
-      applyElementwise(name, dtype, dtype, [view, viewAt(memory, dtype, value, count)], view);
+      // max and min of bytes 0 and 1 are those of unsigned bytes.
+      const numbers = dtype === "bool" ? "u8" : dtype;
+      applyElementwise(name, numbers, numbers, [view, viewAt(memory, dtype, value, count)], view);
     });
     moveBlock(memory, blocks, target, count, width, to, sums, "out");
   });

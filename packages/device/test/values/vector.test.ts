@@ -126,6 +126,18 @@ describe("reductions", () => {
       expect(read(memory, target, [h!, w!, ch!, 0, 0])).toBe(best);
     }
   });
+  test("any and all: extremes of bool, both ways of folding", () => {
+    for (const strides of [[1, 6], [5, 1]]) {
+      const memory = newMemory();
+      const x = generator("cache", 0, strides, "bool");
+      for (const point of points([6, 5])) memory.write("cache", "bool", addressOf(x, point), (point[0]! * 7 + point[1]! * 3) % 4 === 0 ? 1 : 0);
+      for (const reduction of ["max", "min"] as const) {
+        const target = generator("cache", 1024, [1, 0], "bool");
+        executeVector(memory, { ...base, space: space(6, 5), streams: [x], stages: [], target, reduction, reduced: 1 }, noIndices);
+        for (let r = 0; r < 6; r++) expect(read(memory, target, [r, 0])).toBe(Math[reduction](...[0, 1, 2, 3, 4].map((j) => read(memory, x, [r, j]))));
+      }
+    }
+  });
   test("integers wrap and NaN wins", () => {
     const memory = newMemory();
     const x = generator("cache", 0, [1], "i32");

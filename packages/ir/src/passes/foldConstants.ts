@@ -1,6 +1,7 @@
 /**
- * @file fold-constants: nodes on constants are evaluated now, in device numerics. What repeats data is not stored:
- * a broadcast never, any other result not when it is larger than 64 KiB and than 4 times the constants behind it.
+ * @file fold-constants: nodes on constants are evaluated now, in device numerics. What repeats data is not stored: a
+ * broadcast never, and no result of more than 4 times the constants behind it if it is larger than 64 KiB or
+ * made from a broadcast.
  */
 import { byteCount, pass, InputError, type Tensor } from "@systole/base";
 import { isNode, type Graph, type Value } from "../graph.ts";
@@ -15,6 +16,8 @@ interface Known {
   readonly tensor: () => Tensor;
   /** Bytes of the constants it is made of. */
   readonly source: number;
+  /** The graph holds a constant with this value. */
+  readonly stored: boolean;
 }
 
 export const foldConstants = pass<Graph>("fold-constants", "Evaluates nodes on constants in device numerics, unless that stores repeated data.", (graph) => {
@@ -22,7 +25,7 @@ export const foldConstants = pass<Graph>("fold-constants", "Evaluates nodes on c
   return rewriteGraph(graph, (node, r) => {
     if (isNode(node, "constant")) {
       const { value } = node.params;
-      known.set(node.outputs[0]!, { tensor: () => value, source: byteCount(value) });
+      known.set(node.outputs[0]!, { tensor: () => value, source: byteCount(value), stored: true });
       return undefined;
     }
     const operands = node.inputs.map((value) => known.get(value));
@@ -30,14 +33,15 @@ export const foldConstants = pass<Graph>("fold-constants", "Evaluates nodes on c
     const source = operands.reduce((sum, operand) => sum + operand!.source, 0);
     const result = node.outputs.reduce((sum, value) => sum + byteCount(value.type), 0);
     const compute = once(() => evaluatePrimitive(node.op, operands.map((operand) => operand!.tensor()), node.params, "device"));
-    if (node.op === "broadcast" || (result > alwaysFoldedBytes && result > growth * source)) {
-      node.outputs.forEach((value, i) => known.set(value, { tensor: () => compute()[i]!, source }));
+    const large = result > alwaysFoldedBytes || operands.some((operand) => !operand!.stored);
+    if (node.op === "broadcast" || (large && result > growth * source)) {
+      node.outputs.forEach((value, i) => known.set(value, { tensor: () => compute()[i]!, source, stored: false }));
       return undefined;
     }
     const tensors = withoutFault(compute);
     return tensors?.map((value, i) => {
       const folded = r.emit("constant", [], { value }, node.origin, node.outputs[i]!.name)[0]!;
-      known.set(folded, { tensor: () => value, source: byteCount(value) });
+      known.set(folded, { tensor: () => value, source: byteCount(value), stored: true });
       return folded;
     });
   });

@@ -4,6 +4,7 @@
  */
 import { dtypes, elementCount, isFloat, pass, sameShape, type Dtype } from "@systole/base";
 import { isNode, type Graph, type Node, type Value } from "../graph.ts";
+import { elementwisePrimitiveNames } from "../primitives/elementwise.ts";
 import type { PrimitiveName } from "../primitives/index.ts";
 import { compose, isIdentity, movesOnlyUnitAxes } from "./permutation.ts";
 import { rewriteGraph, type Rewriter } from "./rewrite.ts";
@@ -129,7 +130,23 @@ const combinations: readonly NamedRule[] = [
   }),
 ];
 
-export const simplifyRules: readonly NamedRule[] = [...identities, ...combinations];
+/** Arithmetic on repeated elements is done once, before the repetition. */
+const beforeBroadcast = [...elementwisePrimitiveNames, "convert"].map((op) => rule("elementwise of equal broadcasts", op as PrimitiveName, (n, r) => {
+  const sources = n.inputs.map((value) => r.definition(value)).map((inner) => (isNode(inner, "broadcast") ? inner : undefined));
+  const widest = sources.reduce((best, inner) => ((inner?.params.axes.length ?? 0) > (best?.params.axes.length ?? 0) ? inner : best), sources[0]);
+  if (widest === undefined) return undefined;
+  const { shape } = x(widest).type;
+  const fits = (inner: Node<"broadcast"> | undefined): boolean =>
+    inner !== undefined && (x(inner).type.shape.length === 0 || (sameShape(x(inner).type.shape, shape) && sameShape(inner.params.axes, widest.params.axes)));
+  if (!sources.every(fits) || elementCount(shape) >= elementCount(n.outputs[0]!.type.shape)) return undefined;
+  const operands = sources.map((inner) => {
+    const source = x(inner!);
+    return source.type.shape.length === shape.length ? source : r.emit("broadcast", [source], { shape, axes: [] }, inner!.origin)[0]!;
+  });
+  return emit(n, r, "broadcast", r.emit(n.op, operands, n.params, n.origin), { shape: widest.params.shape, axes: widest.params.axes });
+}));
+
+export const simplifyRules: readonly NamedRule[] = [...identities, ...combinations, ...beforeBroadcast];
 
 const rulesByOp = new Map(simplifyRules.map(({ op }) => [op, simplifyRules.filter((r) => r.op === op)]));
 

@@ -28,8 +28,9 @@ export function absorb(value: Value, p: Permutation, r: Rewriter, origin: Origin
   const shape = unpermute(value.type.shape, p);
   const node = r.definition(value);
   if (isNode(node, "transpose")) {
-    const total = compose(node.params.permutation, inverse(p));
-    return isIdentity(total) ? node.inputs[0]! : reshaped(node.inputs[0]!, shape, r, origin);
+    const [x, total] = [node.inputs[0]!, compose(node.params.permutation, inverse(p))];
+    if (isIdentity(total)) return x;
+    if (movesOnlyUnitAxes(x.type.shape, total)) return reshaped(x, shape, r, origin);
   }
   if (isNode(node, "broadcast")) return absorbBroadcast(node.inputs[0]!, node.params.axes, shape, p, r, node.origin);
   if (isNode(node, "iota")) return r.emit("iota", [], { ...node.params, shape, axis: p[node.params.axis]! }, node.origin)[0]!;
