@@ -1,7 +1,7 @@
 /**
  * @file Trains the small network that `npm start` runs and writes it as ONNX: convolution 8@5x5, ReLU, max pooling 2, convolution
  * 16@5x5, ReLU, max pooling 3, fully connected to 10 digits. Plain stochastic gradient descent with momentum, seeded, so that the same
- * Node gives the same file. About two minutes: `npx tsx scripts/makeMnistCnn.ts`.
+ * Node gives the same file. Two to four minutes: `npx tsx scripts/makeMnistCnn.ts`.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -101,7 +101,7 @@ const pool = (extra: (r: Random) => Readonly<Record<string, AttributeInput>>, op
     opset,
     inputs: { x: r.f32([r.int(1, 2), 2, ...kernel.map(() => r.int(5, 8))]) },
     attributes: {
-      kernel_shape: kernel, strides: kernel.map(() => r.int(1, 3)), auto_pad: auto, ...(dilated ? { dilations: kernel.map(() => (auto === "NOTSET" ? r.int(1, 2) : 1)) } : {}),
+      kernel_shape: kernel, strides: kernel.map((k) => r.int(1, k)), auto_pad: auto, ...(dilated ? { dilations: kernel.map(() => (auto === "NOTSET" ? r.int(1, 2) : 1)) } : {}),
       ...(auto === "NOTSET" ? { pads: [...kernel, ...kernel].map((k) => r.int(0, k - 1)) } : {}), ...extra(r),
     },
   };
@@ -139,7 +139,7 @@ function gemm(r: Random): Case {
 }
 
 const equations: readonly [string, readonly (readonly number[])[]][] = [
-  ["ij,jk->ik", [[2, 3], [3, 4]]], ["bij,bjk->bik", [[2, 2, 3], [2, 3, 4]]], ["...ij,...jk->...ik", [[2, 1, 2, 3], [4, 3, 2]]], ["ii->i", [[3, 3]]], ["ii", [[3, 3]]],
+  ["ij,jk->ik", [[2, 3], [3, 4]]], ["bij,bjk->bik", [[2, 2, 3], [2, 3, 4]]], ["...ij,...jk->...ik", [[4, 2, 3], [4, 3, 2]]], ["ii->i", [[3, 3]]], ["ii", [[3, 3]]],
   ["ij->ji", [[2, 3]]], ["ij->", [[2, 3]]], ["i,j->ij", [[2], [3]]], ["ij,ij->ij", [[2, 3], [2, 3]]], ["ab,bc,cd->ad", [[2, 3], [3, 4], [4, 2]]], ["bhwc,hkc->bhwk", [[2, 2, 3, 4], [2, 3, 4]]],
   ["iij->ij", [[2, 2, 3]]], ["ij,k->j", [[2, 3], [4]]],
 ];

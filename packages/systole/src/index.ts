@@ -1,7 +1,15 @@
 export { compile, run, type Compiled, type CompileOptions } from "./stages.ts";
-export { Device, type Run, type RunOptions } from "@systole/device";
-export { importModel, operatorTable, decodeTensor, encodeTensor, type ImportOptions } from "@systole/frontend-onnx";
-export { evaluate, graphPasses, printGraph, type Graph } from "@systole/ir";
-export { disassembleInstruction, disassembleRoutines, formatMachine, isaDocument, parseMachine, presets, readImage, writeImage, type Image, type Machine } from "@systole/isa";
-export { printSchedule, type Schedule } from "@systole/scheduler";
-export { fail, InputError, renderDiagnostic, codes, tensor, type Tensor, type Diagnostic } from "@systole/base";
+export { Device, isDeviceFault, type Run, type RunOptions } from "@systole/device";
+export {
+  decodeTensor, encodeTensor, importModel, newestOpset, oldestOpset, operatorTable, type ImportedModel, type ImportOptions, type ModelValue, type OperatorRow,
+} from "@systole/frontend-onnx";
+export { evaluate, graphPasses, parseGraph, printGraph, verifyGraph, type Graph } from "@systole/ir";
+export {
+  assembleRoutines, disassembleInstruction, disassembleRoutines, formatMachine, isaDocument, isPresetName, limits, machineHash, parseMachine, presetNames, presets, readImage,
+  verifyImage, writeImage, type Image, type KernelDebug, type Machine, type Routine, type TensorSymbol,
+} from "@systole/isa";
+export { printKernel, printSchedule, type Schedule, type TiledKernel } from "@systole/scheduler";
+export {
+  allocate, byteCount, bytesOf, codes, dtypes, elementCount, fail, formatType, InputError, isFloat, numbersOf, renderDiagnostic, sameShape, tensor,
+  type Diagnostic, type DiagnosticCode, type Dtype, type NumericArray, type PassObserver, type Tensor, type TensorType,
+} from "@systole/base";

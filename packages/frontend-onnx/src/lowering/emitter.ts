@@ -1,12 +1,12 @@
 /** @file Adds primitives to the graph under construction and knows which values are fixed at import. */
 import { elementCount, fail, formatType, internal, type Tensor, type TensorType } from "@systole/base";
-import { GraphBuilder, primitives, type Origin, type Params, type PrimitiveName, type Value } from "@systole/ir";
+import { evaluatePrimitive, GraphBuilder, type Graph, type Origin, type Params, type PrimitiveName, type Value } from "@systole/ir";
 
 /** A node whose operands are all fixed; it is evaluated when someone asks. */
 interface FixedNode {
   readonly op: PrimitiveName;
   readonly inputs: readonly Value[];
-  readonly params: unknown;
+  readonly params: Params<PrimitiveName>;
   readonly outputs: readonly Value[];
 }
 
@@ -21,14 +21,8 @@ export class Emitter {
   readonly #fixedNodes = new Map<Value, FixedNode>();
   readonly #tensors = new Map<Value, Tensor>();
   readonly #parameters = new Map<Value, Tensor>();
-  #origin: Origin = { node: "", operator: "" };
-
-  get origin(): Origin {
-    return this.#origin;
-  }
 
   setOrigin(origin: Origin): void {
-    this.#origin = origin;
     this.#builder.setOrigin(origin);
   }
 
@@ -67,7 +61,7 @@ export class Emitter {
     this.#builder.output(name, value);
   }
 
-  build(name: string) {
+  build(name: string): Graph {
     return this.#builder.build(name);
   }
 
@@ -78,24 +72,31 @@ export class Emitter {
 
   /** The value's tensor where it is fixed and of moderate size. Parameters are not: they may be trained. */
   fixed(value: Value): Tensor | undefined {
-    const known = this.#tensors.get(value);
-    if (known !== undefined) return known;
-    const node = this.#fixedNodes.get(value);
-    if (node === undefined || node.outputs.some((output) => elementCount(output.type.shape) > largestFixed)) return undefined;
-    const operands: Tensor[] = [];
-    for (const input of node.inputs) {
-      const operand = this.fixed(input);
-      if (operand === undefined) return undefined;
-      operands.push(operand);
+    // A stack of our own: a chain of constants may be as long as the model.
+    const pending = [value];
+    for (let top = pending.at(-1); top !== undefined; top = pending.at(-1)) {
+      const node = this.#tensors.has(top) ? undefined : this.#fixedNodes.get(top);
+      if (node === undefined) {
+        if (!this.#tensors.has(top)) return undefined;
+        pending.pop();
+        continue;
+      }
+      if (node.outputs.some((output) => elementCount(output.type.shape) > largestFixed)) return undefined;
+      const missing = node.inputs.find((input) => !this.#tensors.has(input));
+      if (missing !== undefined) pending.push(missing);
+      else this.#evaluate(node);
     }
-    const primitive = primitives[node.op] as { evaluate: (inputs: readonly Tensor[], params: unknown, precision: "device") => readonly Tensor[] };
-    primitive.evaluate(operands, node.params, "device").forEach((tensor, index) => this.#tensors.set(node.outputs[index]!, tensor));
     return this.#tensors.get(value);
   }
 
   /** As `fixed`, or the stored tensor of a parameter: for what must be a number, such as the scales of Resize. */
   readable(value: Value): Tensor | undefined {
     return this.fixed(value) ?? this.#parameters.get(value);
+  }
+
+  #evaluate(node: FixedNode): void {
+    const operands = node.inputs.map((input) => this.#tensors.get(input)!);
+    evaluatePrimitive(node.op, operands, node.params, "device").forEach((tensor, index) => this.#tensors.set(node.outputs[index]!, tensor));
   }
 }
 

@@ -5,8 +5,15 @@ import type { Emitter } from "./emitter.ts";
 
 export const shapeOf = (value: Value): readonly number[] => value.type.shape;
 export const rankOf = (value: Value): number => value.type.shape.length;
-export const range = (count: number, from = 0): number[] => Array.from({ length: count }, (_, i) => from + i);
+/** Longer lists are not made at import, whatever a model asks for. */
+const longestList = 2 ** 24;
+
 export const product = (values: readonly number[]): number => values.reduce((a, b) => a * b, 1);
+
+export function range(count: number, from = 0): number[] {
+  if (!(count <= longestList)) fail("E0203", `a list of ${count} elements`, {}, [`at most ${longestList} elements are settled at import`]);
+  return Array.from({ length: count }, (_, i) => from + i);
+}
 
 export function scalar(e: Emitter, dtype: Dtype, value: number | bigint): Value {
   return e.constant(tensor(dtype, [], [value]));
@@ -83,9 +90,7 @@ export function transpose(e: Emitter, value: Value, permutation: readonly number
 }
 
 export function inverse(permutation: readonly number[]): number[] {
-  const result = new Array<number>(permutation.length);
-  permutation.forEach((axis, i) => (result[axis] = i));
-  return result;
+  return permutation.map((_, axis) => permutation.indexOf(axis));
 }
 
 /** Removes or adds axes of extent 1. */

@@ -46,7 +46,6 @@ interface Session {
   readonly e: Emitter;
   readonly functions: ReadonlyMap<string, ModelFunction>;
   readonly external: ReadExternal | undefined;
-  readonly warnings: string[];
   /** Nodes lowered so far: nested functions can blow a small file up. */
   nodeCount: number;
 }
@@ -73,7 +72,7 @@ export function importModel(bytes: Uint8Array, options: ImportOptions = {}): Imp
 function importProto(bytes: Uint8Array, model: ModelProto, options: ImportOptions): ImportedModel {
   const graph = model.graph!;
   const opsets = opsetsOf(model.opsetImport ?? []);
-  const session: Session = { e: new Emitter(), functions: functionsOf(bytes, model), external: options.readExternal, warnings: [], nodeCount: 0 };
+  const session: Session = { e: new Emitter(), functions: functionsOf(bytes, model), external: options.readExternal, nodeCount: 0 };
   const scope: Scope = { values: new Map(), parent: undefined, opsets, attributes: undefined, prefix: "", depth: 0 };
   const initialized = new Set((graph.initializer ?? []).map((one) => one.name ?? ""));
   // Before IR version 4 every initializer also had to be an input.
@@ -93,8 +92,16 @@ function importProto(bytes: Uint8Array, model: ModelProto, options: ImportOption
     opset: opsets.get("") ?? 0,
     inputs: declared.map((info, i) => modelValue(info, types[i]!)),
     outputs: outputs.map(({ info, value }) => modelValue(info, value.type)),
-    warnings: session.warnings,
+    warnings: warningsOf(model, declared, options),
   };
+}
+
+function warningsOf(model: ModelProto, inputs: readonly ValueInfoProto[], options: ImportOptions): string[] {
+  const open = inputs.some((info) => /[^[\], 0-9]/.test(statedShape(info)));
+  return [
+    ...(options.batch !== undefined && !open ? ["a batch is given, but no dimension of an input is open"] : []),
+    ...((model.trainingInfo ?? []).length > 0 ? ["the model's training information is ignored"] : []),
+  ];
 }
 
 function modelValue(info: ValueInfoProto, type: TensorType): ModelValue {
@@ -105,7 +112,9 @@ function modelValue(info: ValueInfoProto, type: TensorType): ModelValue {
 function opsetsOf(imports: readonly { domain?: string | null; version?: Parameters<typeof longToNumber>[0] | null }[]): Map<string, number> {
   const opsets = new Map(imports.map((one) => [domainOf(one.domain), longToNumber(one.version ?? 0)] as const));
   const version = opsets.get("");
-  if (version !== undefined && (version < oldestOpset || version > newestOpset)) fail("E0104", `opset ${version}`, {}, [`opsets ${oldestOpset} to ${newestOpset} are supported`]);
+  if (version !== undefined && (version < oldestOpset || version > newestOpset)) {
+    fail("E0104", `opset ${version}`, {}, [`opsets ${oldestOpset} to ${newestOpset} are supported`]);
+  }
   return opsets;
 }
 
@@ -134,14 +143,15 @@ function importFixedInputs(session: Session, scope: Scope, declared: readonly Va
   }
 }
 
-/** Floats may be trained and become parameters; integers and booleans are constants. Those of a branch are constants too. */
+/** Floats may be trained and become parameters; integers, booleans, empty tensors and those of a branch are constants. */
 function importInitializers(session: Session, scope: Scope, graph: GraphProto): void {
   if ((graph.sparseInitializer ?? []).length > 0) fail("E0207", "sparse initializers");
   session.e.setOrigin({ node: "", operator: "" });
   for (const proto of graph.initializer ?? []) {
     const name = proto.name ?? "";
     const tensor = tensorOf(proto, session.external);
-    define(scope, name, isFloat(tensor.dtype) && scope.depth === 0 ? session.e.parameter(name, tensor) : session.e.constant(tensor));
+    const trainable = isFloat(tensor.dtype) && scope.depth === 0 && tensor.data.length > 0;
+    define(scope, name, trainable ? session.e.parameter(name, tensor) : session.e.constant(tensor));
   }
 }
 
@@ -164,7 +174,7 @@ function importNode(session: Session, scope: Scope, node: NodeProto): void {
     const results =
       called !== undefined
         ? callFunction(session, scope, called, inputs, attributes, name)
-        : lowerNode(session, scope, node, domain, opset, inputs, new Attributes(attributes, where, session.external), name);
+        : lowerNode(session, scope, { proto: node, name, domain, opset, inputs }, new Attributes(attributes, where, session.external));
     (node.output ?? []).forEach((output, index) => {
       if (output === "") return;
       const value = results[index] ?? fail("E0202", `output ${index} ("${output}")`);
@@ -173,30 +183,44 @@ function importNode(session: Session, scope: Scope, node: NodeProto): void {
   });
 }
 
-function lowerNode(session: Session, scope: Scope, node: NodeProto, domain: string, opset: number | undefined, inputs: readonly (Value | undefined)[], attributes: Attributes, name: string): readonly (Value | undefined)[] {
-  const operator = domain === "" ? findOperator(node.opType ?? "") : undefined;
-  if (operator === undefined) fail("E0201", `operator ${domain === "" ? "" : `${domain}:`}${node.opType ?? ""}`);
+type Operands = readonly (Value | undefined)[];
+
+/** A node of an operator that is lowered, with all that its scope says about it. */
+interface ScopedNode {
+  readonly proto: NodeProto;
+  readonly name: string;
+  readonly domain: string;
+  readonly opset: number | undefined;
+  readonly inputs: Operands;
+}
+
+function lowerNode(session: Session, scope: Scope, node: ScopedNode, attributes: Attributes): Operands {
+  const { domain, opset, inputs, proto } = node;
+  const operator = domain === "" ? findOperator(proto.opType ?? "") : undefined;
+  if (operator === undefined) fail("E0201", `operator ${domain === "" ? "" : `${domain}:`}${proto.opType ?? ""}`);
   if (opset === undefined) fail("E0104", "the model imports no version of this operator's domain");
   const schema = schemaOf(operator.name, opset) ?? fail("E0201", `operator ${operator.name} does not exist in opset ${opset}`);
   const known = schema.attributes.split(" ");
   const strange = attributes.names().find((attribute) => !known.includes(attribute));
-  if (strange !== undefined) fail("E0202", `unknown attribute "${strange}"`, { attribute: strange }, [schema.attributes === "" ? "the operator has no attributes" : `known: ${known.join(", ")}`]);
+  const knownText = schema.attributes === "" ? "the operator has no attributes" : `known: ${known.join(", ")}`;
+  if (strange !== undefined) fail("E0202", `unknown attribute "${strange}"`, { attribute: strange }, [knownText]);
   const [least, most] = schema.inputs;
   if (inputs.length > most || inputs.slice(0, least).length < least) fail("E0205", `${inputs.length} inputs`, {}, [`${least} to ${most} are accepted`]);
-  const wanted = (node.output ?? []).map((output) => output !== "");
+  const wanted = (proto.output ?? []).map((output) => output !== "");
   if (wanted.length > schema.outputs) fail("E0205", `${wanted.length} outputs`, {}, [`at most ${schema.outputs} are accepted`]);
   const result = operator.lower({
     e: session.e, operator: operator.name, opset, inputs, attributes, wanted,
-    inline: (graph) => inlineGraph(session, scope, graph, name),
-    warn: (message) => session.warnings.push(`${name}: ${message}`),
+    inline: (graph) => inlineGraph(session, scope, graph, node.name),
   });
   const [ignored] = attributes.unread();
   if (ignored !== undefined) fail("E0202", `attribute "${ignored}" is not supported in this use`, { attribute: ignored });
-  return Array.isArray(result) ? (result as readonly (Value | undefined)[]) : [result as Value];
+  return Array.isArray(result) ? (result as Operands) : [result as Value];
 }
 
 /** The body sees nothing but its own inputs; missing optional inputs stay missing. */
-function callFunction(session: Session, scope: Scope, called: ModelFunction, inputs: readonly (Value | undefined)[], attributes: readonly AttributeProto[], name: string): readonly (Value | undefined)[] {
+function callFunction(
+  session: Session, scope: Scope, called: ModelFunction, inputs: Operands, attributes: readonly AttributeProto[], name: string,
+): Operands {
   const { proto, defaults } = called;
   const byName = new Map([...defaults, ...attributes].map((attribute) => [attribute.name ?? "", attribute]));
   const accepted = [...(proto.attribute ?? []), ...defaults.map((one) => one.name ?? "")];

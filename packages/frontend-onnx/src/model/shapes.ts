@@ -25,7 +25,8 @@ export function bindInputs(inputs: readonly ValueInfoProto[], bindings: Bindings
   const stated = inputs.map(dimensionsOf);
   const symbols = new Map<string, number>();
   stated.forEach((dimensions, i) => bindSymbols(names[i]!, dimensions, shapes[names[i]!], symbols));
-  if (bindings.batch !== undefined) bindBatch(stated, shapes, names, bindings.batch, symbols);
+  const open = stated.filter((_, i) => shapes[names[i]!] === undefined);
+  if (bindings.batch !== undefined) bindBatch(open, bindings.batch, symbols);
   return inputs.map((info, i) => {
     const dtype = dtypeOf(info.type?.tensorType?.elemType ?? 0, { value: names[i]! });
     const dimensions = stated[i];
@@ -71,9 +72,8 @@ function bindSymbols(name: string, dimensions: Dimension[] | undefined, given: r
 }
 
 /** The batch is every unknown first dimension and whatever is called so. */
-function bindBatch(stated: readonly (Dimension[] | undefined)[], shapes: Readonly<Record<string, readonly number[]>>, names: readonly string[], batch: number, symbols: Map<string, number>): void {
-  stated.forEach((dimensions, i) => {
-    if (shapes[names[i]!] !== undefined) return;
+function bindBatch(stated: readonly (Dimension[] | undefined)[], batch: number, symbols: Map<string, number>): void {
+  stated.forEach((dimensions) => {
     dimensions?.forEach((dimension, axis) => {
       if (typeof dimension === "string" && !symbols.has(dimension) && (axis === 0 || batchNames.test(dimension))) symbols.set(dimension, batch);
     });

@@ -35,7 +35,9 @@ function negativeLogLikelihood(c: Call, x: Value): Value {
   const weights = weightOfPlaces(c, x, target, pick);
   const score = elementwise(e, "neg", pick(x));
   // Where the weight is 0 the score may be infinite; the product would then be NaN.
-  const weighted = weights === undefined ? score : elementwise(e, "select", withNumber(e, "eq", weights, 0), scalar(e, x.type.dtype, 0), elementwise(e, "mul", score, weights));
+  const zero = scalar(e, x.type.dtype, 0);
+  const weigh = (by: Value): Value => elementwise(e, "select", withNumber(e, "eq", by, 0), zero, elementwise(e, "mul", score, by));
+  const weighted = weights === undefined ? score : weigh(weights);
   if (mode === "none") return weighted;
   const axes = range(rankOf(weighted));
   const total = sum(e, weighted, axes);
@@ -49,7 +51,9 @@ function weightOfPlaces(c: Call, x: Value, target: Value, pick: (scores: Value) 
   const given = c.inputs[2];
   const ignored = c.attributes.has("ignore_index") ? c.attributes.int("ignore_index", 0) : undefined;
   if (given === undefined && ignored === undefined) return undefined;
-  if (given !== undefined && (rankOf(given) !== 1 || shapeOf(given)[0] !== shapeOf(x)[1])) fail("E0203", `weights of [${shapeOf(given).join(",")}] for ${shapeOf(x)[1]} classes`);
+  if (given !== undefined && (rankOf(given) !== 1 || shapeOf(given)[0] !== shapeOf(x)[1])) {
+    fail("E0203", `weights of [${shapeOf(given).join(",")}] for ${shapeOf(x)[1]} classes`);
+  }
   const weights = given === undefined ? ones(e, x, target) : pick(broadcastAxes(e, given, shapeOf(x), [1]));
   if (ignored === undefined) return weights;
   return elementwise(e, "mul", weights, convert(e, withNumber(e, "ne", target, ignored), x.type.dtype));

@@ -17,7 +17,6 @@ export interface Call {
   readonly wanted: readonly boolean[];
   /** Imports a subgraph in the scope of the node and gives its outputs. */
   readonly inline: (graph: GraphProto) => readonly Value[];
-  readonly warn: (message: string) => void;
 }
 
 /** A lowering gives one value per output; it may leave out what is not wanted. */
@@ -86,7 +85,8 @@ export function requireDtype(value: Value, accepted: readonly Dtype[]): void {
 
 export function requireRank(value: Value, least: number, most = Infinity): void {
   const rank = value.type.shape.length;
-  if (rank < least || rank > most) fail("E0203", `a tensor of rank ${rank} where ${least === most ? least : most === Infinity ? `at least ${least}` : `${least} to ${most}`} is wanted`);
+  const wanted = least === most ? `${least}` : most === Infinity ? `at least ${least}` : `${least} to ${most}`;
+  if (rank < least || rank > most) fail("E0203", `a tensor of rank ${rank} where ${wanted} is wanted`);
 }
 
 function unknown(c: Call, index: number, name: string): never {

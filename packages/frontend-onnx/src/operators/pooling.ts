@@ -69,10 +69,10 @@ function coveredCounts(c: Call, window: Window, spatial: readonly number[]): num
     const end = extent + (includePad ? (pads?.[a + n] ?? (c.attributes.string("auto_pad", "NOTSET").startsWith("SAME") ? high : 0)) : 0);
     return range(window.output[a]!).map((o) => {
       const start = o * window.strides[a]! - low;
-      return range(window.kernel[a]!).filter((k) => {
-        const at = start + k * window.dilations[a]!;
-        return at >= first && at < end;
-      }).length;
+      const dilation = window.dilations[a]!;
+      const least = Math.max(Math.ceil((first - start) / dilation), 0);
+      const most = Math.min(Math.floor((end - 1 - start) / dilation), window.kernel[a]! - 1);
+      return Math.max(most - least + 1, 0);
     });
   });
 }

@@ -100,8 +100,7 @@ function split(c: Call): Value[] {
   const axis = axisOf(c.attributes.int("axis", 0), rankOf(x));
   const extent = shapeOf(x)[axis]!;
   const parts = c.attributes.int("num_outputs", c.wanted.length);
-  if (parts < 1) c.attributes.refuse("num_outputs", `is ${parts}`, "a positive integer");
-  if (c.wanted.length > parts) fail("E0203", `${c.wanted.length} outputs of ${parts} parts`);
+  if (parts !== c.wanted.length) c.attributes.refuse("num_outputs", `is ${parts}`, `the count of outputs, ${c.wanted.length}`);
   const given = integersFrom(c, "split", 1);
   if (given === undefined && c.opset < 18 && extent % parts !== 0) fail("E0203", `${extent} elements in ${parts} equal parts`);
   const whole = Math.ceil(extent / parts);

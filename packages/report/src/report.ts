@@ -1,0 +1,122 @@
+/**
+ * @file A run as one JSON value that other programs may rely on: fields are added, never renamed, while `schema` stays.
+ * Bounds follow docs/timing-model.md: the array needs macs / (R C) cycles, the memory its bytes over its bandwidth.
+ */
+import { limits, type Image, type KernelDebug, type Machine, type SubmoduleName, type UnitName } from "@systole/isa";
+import type { HostFacts, KernelCountersLike, RunLike, UnitCountersLike } from "./run.ts";
+
+export const reportSchema = "systole.report/1";
+
+export interface Report {
+  readonly schema: typeof reportSchema;
+  readonly model: string;
+  readonly machine: string;
+  readonly machineHash: string;
+  readonly cycles: number;
+  readonly macs: number;
+  /** Multiply-accumulates done over those that the array could have done. */
+  readonly arrayUtilization: number;
+  /** Bytes over the data port in whole bursts; `used` are those asked for; the lower bound is the sum over the layers. */
+  readonly dram: { readonly readBytes: number; readonly writeBytes: number; readonly usedReadBytes: number; readonly usedWriteBytes: number; readonly lowerBoundBytes: number };
+  readonly instructions: {
+    readonly fetched: number; readonly executed: number; readonly imageBytes: number; readonly textBytes: number; readonly cacheMisses: number; readonly fillBytes: number;
+  };
+  /** busy and all stalls of a unit add up to `cycles`. */
+  readonly units: Readonly<Record<UnitName, UnitCountersLike>>;
+  readonly layers: readonly LayerReport[];
+  /** Cycles of what belongs to no layer; with those of the layers they add up to `cycles`. */
+  readonly outsideCycles: number;
+  /** Cycles by submodule; they add up to `cycles`. */
+  readonly submodules: Readonly<Record<SubmoduleName, number>>;
+  readonly host: { readonly compileMs: number; readonly runMs: number; readonly macsPerSecond: number };
+}
+
+export interface LayerReport {
+  readonly name: string;
+  /** The main ONNX operator; `nodes` lists all that the layer does. */
+  readonly operator: string;
+  readonly nodes: KernelDebug["nodes"];
+  readonly macs: number;
+  readonly cycles: number;
+  readonly predictedCycles: number;
+  readonly utilization: number;
+  readonly boundBy: string;
+  readonly arrayBoundCycles: number;
+  /** Cycles that the bytes moved need at full bandwidth, reading and writing at once. */
+  readonly memoryBoundCycles: number;
+  readonly lowerBoundBytes: number;
+  readonly readBytes: number;
+  readonly writeBytes: number;
+  readonly tiling: string;
+  readonly roofline: Roofline;
+}
+
+/** Williams, Waterman and Patterson (CACM 2009): what can be reached at this intensity, and what was. In MAC and MAC a cycle. */
+export interface Roofline {
+  readonly macsPerByte: number;
+  readonly attainable: number;
+  readonly achieved: number;
+}
+
+export function buildReport(image: Image, machine: Machine, run: RunLike, host: HostFacts): Report {
+  const layers = image.debug.kernels.map((kernel, index) => layerReport(kernel, run.kernels[index] ?? nothing, machine));
+  return {
+    schema: reportSchema,
+    model: image.debug.model,
+    machine: machine.name,
+    machineHash: image.machineHash,
+    cycles: run.cycles,
+    macs: run.macs,
+    arrayUtilization: ratio(run.macs, run.cycles * peakOf(machine)),
+    dram: { ...run.external, lowerBoundBytes: layers.reduce((sum, layer) => sum + layer.lowerBoundBytes, 0) },
+    instructions: { ...run.instructions, imageBytes: host.imageBytes, textBytes: textBytesOf(image) },
+    units: run.units,
+    layers,
+    outsideCycles: run.outside.cycles,
+    submodules: run.submodules,
+    host: { compileMs: host.compileMs, runMs: host.runMs, macsPerSecond: Math.round(ratio(run.macs, host.runMs / 1000)) },
+  };
+}
+
+export function textBytesOf(image: Image): number {
+  return image.routines.reduce((sum, routine) => sum + routine.instructions.length * limits.instructionBytes, 0);
+}
+
+/** Multiply-accumulates of the array in a cycle. */
+export function peakOf(machine: Machine): number {
+  return machine.array.rows * machine.array.columns;
+}
+
+const nothing: KernelCountersLike = { cycles: 0, macs: 0, readBytes: 0, writeBytes: 0, boundBy: "nothing" };
+
+function layerReport(kernel: KernelDebug, counters: KernelCountersLike, machine: Machine): LayerReport {
+  const { cycles, macs, readBytes, writeBytes, boundBy } = counters;
+  const { readBytesPerCycle, writeBytesPerCycle } = machine.external;
+  const memoryBoundCycles = Math.ceil(Math.max(readBytes / readBytesPerCycle, writeBytes / writeBytesPerCycle));
+  return {
+    name: kernel.name,
+    operator: kernel.nodes[0]?.operator ?? "",
+    nodes: kernel.nodes,
+    macs,
+    cycles,
+    predictedCycles: kernel.predictedCycles,
+    utilization: ratio(macs, cycles * peakOf(machine)),
+    boundBy,
+    arrayBoundCycles: Math.ceil(macs / peakOf(machine)),
+    memoryBoundCycles,
+    lowerBoundBytes: kernel.lowerBoundBytes,
+    readBytes,
+    writeBytes,
+    tiling: kernel.tiling,
+    roofline: {
+      macsPerByte: ratio(macs, readBytes + writeBytes),
+      attainable: memoryBoundCycles === 0 ? peakOf(machine) : Math.min(peakOf(machine), macs / memoryBoundCycles),
+      achieved: ratio(macs, cycles),
+    },
+  };
+}
+
+/** 0 where there is nothing to divide by: JSON has no infinity. */
+function ratio(a: number, b: number): number {
+  return b === 0 ? 0 : a / b;
+}

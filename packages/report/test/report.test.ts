@@ -1,0 +1,115 @@
+import { machineHash, presets, unitNames, type Image, type UnitName } from "@systole/isa";
+import { describe, expect, it } from "vitest";
+import { buildReport, bytesText, grouped, perfettoTrace, renderReport, renderRoofline, shortened, type RunLike, type TraceEventLike } from "../src/index.ts";
+
+const machine = presets["edge-16"];
+
+const image: Image = {
+  machineName: "edge-16", machineHash: machineHash(machine),
+  routines: [
+    { name: "main", submodule: "control", instructions: [{ op: "call", routine: 1 }, { op: "halt" }] },
+    { name: "conv1", submodule: "basic", kernel: 0, instructions: [{ op: "ret" }] },
+  ],
+  segments: [], externalBytes: 4096, textAddress: 0, symbols: [],
+  debug: {
+    model: "small",
+    kernels: [
+      { name: "conv1", nodes: [{ node: "conv1", operator: "Conv" }, { node: "relu1", operator: "Relu" }], macs: 25_600, predictedCycles: 190, lowerBoundBytes: 5000, tiling: "m:64/64" },
+      { name: "pool1", nodes: [{ node: "pool1", operator: "MaxPool" }], macs: 0, predictedCycles: 50, lowerBoundBytes: 900, tiling: "m:8/8" },
+    ],
+  },
+};
+
+const unit = { busy: 100, stalls: { data: 120, idle: 80, fetch: 0 } };
+
+const run: RunLike = {
+  cycles: 300, macs: 25_600, units: Object.fromEntries(unitNames.map((name) => [name, unit])) as Record<UnitName, typeof unit>,
+  external: { readBytes: 6400, writeBytes: 1280, usedReadBytes: 6000, usedWriteBytes: 1200 },
+  instructions: { fetched: 40, executed: 20, cacheMisses: 1, fillBytes: 64 },
+  kernels: [
+    { cycles: 200, macs: 25_600, readBytes: 6400, writeBytes: 640, boundBy: "load" },
+    { cycles: 80, macs: 0, readBytes: 0, writeBytes: 640, boundBy: "vector" },
+  ],
+  outside: { cycles: 20, macs: 0, readBytes: 0, writeBytes: 0, boundBy: "latency" },
+  submodules: { control: 20, gradient: 0, damping: 0, "gauss-newton": 0, "conjugate-gradient": 0, basic: 280 },
+};
+
+const report = buildReport(image, machine, run, { compileMs: 12, runMs: 2, imageBytes: 4000 });
+
+describe("buildReport", () => {
+  it("has the fields that the contract names", () => {
+    expect(report).toMatchObject({
+      schema: "systole.report/1", machine: "edge-16", cycles: 300, macs: 25_600, arrayUtilization: 25_600 / (300 * 256),
+      dram: { readBytes: 6400, writeBytes: 1280, lowerBoundBytes: 5900 },
+      instructions: { fetched: 40, executed: 20, imageBytes: 4000, textBytes: 48 },
+      host: { compileMs: 12, runMs: 2, macsPerSecond: 12_800_000 },
+    });
+    expect(report.layers[0]).toMatchObject({ name: "conv1", operator: "Conv", macs: 25_600, cycles: 200, predictedCycles: 190, utilization: 0.5, boundBy: "load" });
+  });
+
+  it("puts every layer beside its bounds", () => {
+    expect(report.layers[0]).toMatchObject({ arrayBoundCycles: 100, memoryBoundCycles: 200, lowerBoundBytes: 5000, readBytes: 6400, writeBytes: 640 });
+    expect(report.layers[0]!.roofline).toEqual({ macsPerByte: 25_600 / 7040, attainable: 128, achieved: 128 });
+    expect(report.layers[1]!.utilization).toBe(0);
+  });
+
+  it("accounts for every cycle", () => {
+    expect(report.layers.reduce((sum, layer) => sum + layer.cycles, report.outsideCycles)).toBe(report.cycles);
+  });
+
+  it("is plain JSON", () => {
+    expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+  });
+});
+
+describe("text", () => {
+  it("prints a line for each layer and each unit", () => {
+    expect(renderReport(report)).toMatchInlineSnapshot(`
+      "small on edge-16: 300 cycles, 25,600 MAC, array utilisation 33.3 %
+      external memory: 6.3 KiB read, 1.3 KiB written; lower bound of the layers 5.8 KiB
+      instructions: 40 fetched, 20 executed; text 48 B, image 3.9 KiB
+      host: compiled in 12 ms, ran in 2 ms, 0.01 GMAC/s
+
+      layer  operator  cycles  predicted  array  memory    used  bound by    moved  at least  tiling
+      conv1  Conv         200        190    100     200  50.0 %  load      6.9 KiB   4.9 KiB  m:64/64
+      pool1  MaxPool       80         50      0      20   0.0 %  vector      640 B     900 B  m:8/8
+
+      unit          busy  lost to
+      controller  33.3 %  data 40.0 %, idle 26.7 %
+      load        33.3 %  data 40.0 %, idle 26.7 %
+      store       33.3 %  data 40.0 %, idle 26.7 %
+      array       33.3 %  data 40.0 %, idle 26.7 %
+      vector      33.3 %  data 40.0 %, idle 26.7 %
+      scalar      33.3 %  data 40.0 %, idle 26.7 %
+      "
+    `);
+    expect(renderRoofline(report)).toContain("128.0 of    128.0 MAC/cycle [####################]");
+  });
+
+  it("writes numbers for people", () => {
+    expect([grouped(1234567), grouped(12), bytesText(1536), bytesText(3 * 2 ** 30), shortened("abcdefghij", 6)]).toEqual(["1,234,567", "12", "1.5 KiB", "3.0 GiB", "ab..ij"]);
+  });
+});
+
+describe("perfettoTrace", () => {
+  const events: TraceEventLike[] = [
+    { unit: "load", kernel: 0, address: 32, startCycle: 0, endCycle: 10 },
+    { unit: "load", kernel: 0, address: 32, startCycle: 5, endCycle: 15 },
+    { unit: "load", kernel: 0, address: 32, startCycle: 10, endCycle: 20 },
+    { unit: "array", kernel: 0, address: 32, startCycle: 15, endCycle: 30 },
+    { unit: "controller", kernel: -1, address: 0, startCycle: 0, endCycle: 1 },
+  ];
+
+  it("gives one track per unit and more only where transfers overlap", () => {
+    const trace = perfettoTrace(events, image);
+    const names = trace.traceEvents.flatMap((event) => (event.name === "thread_name" && event.ph === "M" ? [event.args.name] : []));
+    expect(names).toEqual(["controller", "load", "load (2)", "array"]);
+    const slices = trace.traceEvents.filter((event) => event.ph === "X");
+    for (const a of slices) for (const b of slices) if (a !== b && a.tid === b.tid) expect(a.ts >= b.ts + b.dur || b.ts >= a.ts + a.dur).toBe(true);
+  });
+
+  it("names instruction, layer and ONNX nodes", () => {
+    const slice = perfettoTrace(events, image).traceEvents.find((event) => event.ph === "X" && event.cat === "array");
+    expect(slice).toMatchObject({ name: "ret conv1", ts: 15, dur: 15, args: { address: "0x20", routine: "conv1", layer: "conv1", nodes: "Conv conv1, Relu relu1" } });
+  });
+});
