@@ -53,7 +53,7 @@ test("integerPower wraps to 64 bits and truncates negative powers", () => {
   expect(f.integerPower(5n, -1n)).toBe(0n);
 });
 
-test.each([[0.1, 0.1124629160182849], [0.3, 0.32862675945912745], [0.5, 0.5204998778130465], [1, 0.8427007929497149], [2.1, 0.9970205333436670], [4, 0.9999999845827421], [7, 1], [1e-12, 1.1283791670955126e-12]])("erf(%d)", (x, expected) => {
+test.each([[0.1, 0.1124629160182849], [0.3, 0.32862675945912745], [0.5, 0.5204998778130465], [1, 0.8427007929497149], [2.1, 0.997020533343667], [4, 0.9999999845827421], [7, 1], [1e-12, 1.1283791670955126e-12]])("erf(%d)", (x, expected) => {
   expect(close(f.erf(x), expected)).toBe(true);
   expect(f.erf(-x)).toBe(-f.erf(x));
 });
@@ -77,6 +77,6 @@ test("identities", () => {
   expect([f.logistic(-Infinity), f.logistic(Infinity), f.softplus(-Infinity), f.softplus(Infinity), f.logistic(NaN), f.erf(NaN)]).toEqual([0, 1, 0, Infinity, NaN, NaN]);
 });
 
-test.each([[0.5, 0], [1.5, 2], [2.5, 2], [-0.5, -0], [-0.3, -0], [-1.5, -2], [0.49999999999999994, 0], [4503599627370497.5, 4503599627370498], [1e20, 1e20], [Infinity, Infinity], [NaN, NaN], [-0, -0]])("roundHalfEven(%d) = %d", (x, expected) => {
+test.each([[0.5, 0], [1.5, 2], [2.5, 2], [-0.5, -0], [-0.3, -0], [-1.5, -2], [0.49999999999999994, 0], [2251799813685248.5, 2251799813685248], [1e20, 1e20], [Infinity, Infinity], [NaN, NaN], [-0, -0]])("roundHalfEven(%d) = %d", (x, expected) => {
   expect(Object.is(f.roundHalfEven(x), expected)).toBe(true);
 });

@@ -49,7 +49,7 @@ const steps: readonly Step[] = [
   (b, d, x) => b.apply("concat", [x, x], { axis: d.int(0, rankOf(x) - 1) }),
   (b, d, x) => {
     const per = (low: number, high: number): number[] => x.type.shape.map((extent) => Math.min(extent, d.int(low, high)));
-    return b.apply("window_reduce", [x], { kind: d.pick(["sum", "max"] as const), window: per(1, 2), strides: per(1, 2), padding: x.type.shape.map(() => [0, 1] as const), dilation: x.type.shape.map(() => 1) });
+    return b.apply("window_reduce", [x], { kind: d.pick(["sum", "max"] as const), window: per(1, 2), strides: per(1, 2), padding: x.type.shape.map(() => [d.int(0, 1), d.int(0, 1)] as const), dilation: x.type.shape.map(() => 1) });
   },
   (b, d, x) => b.apply("reshape", [x], { shape: splitOrMerge(d, x.type.shape) }),
   (b, d, x) => b.apply("reshape", [x], { shape: x.type.shape.toSpliced(d.int(0, rankOf(x)), 0, 1) }),
@@ -90,6 +90,20 @@ export function drawGraph(d: Draw): Graph {
   pool.slice(4).filter((_, i) => i % 3 === 0).forEach((value, i) => b.output(`y${i}`, value));
   b.output("last", pool.at(-1)!);
   return b.build("random");
+}
+
+/** A transpose, a few steps, and back: what the layout pass is about. */
+export function drawSandwich(d: Draw): Graph {
+  const b = new GraphBuilder();
+  const shape = Array.from({ length: 4 }, () => d.int(2, 5));
+  const p = order(d, 4);
+  const x = b.input("x", { dtype: "f32", shape });
+  let value = b.apply("transpose", [x], { permutation: p });
+  const length = d.int(1, 4);
+  for (let i = 0; i < length && rankOf(value) > 0; i++) value = d.pick(steps)(b, d, value, [value]);
+  const back = p.map((_, axis) => p.indexOf(axis));
+  b.output("y", rankOf(value) === 4 ? b.apply("transpose", [value], { permutation: back }) : value);
+  return b.build("sandwich");
 }
 
 export function drawInputs(graph: Graph, d: Draw): Map<string, Tensor> {

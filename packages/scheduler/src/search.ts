@@ -36,12 +36,17 @@ export class TilingSearch {
     return chosen;
   }
 
+  /** Of the tilings that are as fast as the fastest, the one with the fewest instructions, then the least traffic. */
   #best(kernel: Kernel): TiledKernel | undefined {
-    let best: TiledKernel | undefined;
+    let fastest = Infinity;
+    let candidates: TiledKernel[] = [];
     for (const tiled of tilingsOf(kernel, this.#machine)) {
-      if (best === undefined || better(tiled, best)) best = tiled;
+      if (tiled.predicted.cycles > fastest * asFast) continue;
+      fastest = Math.min(fastest, tiled.predicted.cycles);
+      candidates.push(tiled);
+      if (candidates.length > 256) candidates = candidates.filter((t) => t.predicted.cycles <= fastest * asFast);
     }
-    return best;
+    return candidates.filter((t) => t.predicted.cycles <= fastest * asFast).reduce<TiledKernel | undefined>((best, t) => (best === undefined || better(t, best) ? t : best), undefined);
   }
 
   #random(kernel: Kernel): TiledKernel | undefined {
@@ -53,10 +58,13 @@ export class TilingSearch {
   }
 }
 
+/** Predictions closer than this are the same: the model is not that good. */
+const asFast = 1.0025;
+
 function better(a: TiledKernel, b: TiledKernel): boolean {
-  if (a.predicted.cycles !== b.predicted.cycles) return a.predicted.cycles < b.predicted.cycles;
+  const instructions = (t: TiledKernel) => t.levels.reduce((n, l) => n * l.count, 1);
   const bytes = (t: TiledKernel) => t.predicted.readBytes + t.predicted.writeBytes;
-  return bytes(a) < bytes(b);
+  return instructions(a) !== instructions(b) ? instructions(a) < instructions(b) : bytes(a) < bytes(b);
 }
 
 /** Kernels of the same shape and access pattern share a tiling: only tensors differ. */

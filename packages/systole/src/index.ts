@@ -5,7 +5,7 @@ export {
 } from "@systole/frontend-onnx";
 export { evaluate, graphPasses, parseGraph, printGraph, verifyGraph, type Graph } from "@systole/ir";
 export {
-  assembleRoutines, disassembleInstruction, disassembleRoutines, formatMachine, isaDocument, isPresetName, limits, machineHash, parseMachine, presetNames, presets, readImage,
+  assembleRoutines, parseElf, disassembleInstruction, disassembleRoutines, formatMachine, isaDocument, isPresetName, limits, machineHash, parseMachine, presetNames, presets, readImage,
   verifyImage, writeImage, type Image, type KernelDebug, type Machine, type Routine, type TensorSymbol,
 } from "@systole/isa";
 export { printKernel, printSchedule, type Schedule, type TiledKernel } from "@systole/scheduler";

@@ -24,7 +24,7 @@ export function byteCount(type: TensorType): number {
 
 /** Row-major strides in elements: the last axis has stride 1. */
 export function rowMajorStrides(shape: readonly number[]): number[] {
-  const strides = new Array<number>(shape.length);
+  const strides = shape.map(() => 1);
   let stride = 1;
   for (let axis = shape.length - 1; axis >= 0; axis--) {
     strides[axis] = stride;

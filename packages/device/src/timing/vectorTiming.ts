@@ -1,6 +1,6 @@
 /**
- * @file Cycles of one pass of the vector unit: the lanes take the innermost run of points that all operands cover with one
- * stride each; docs/timing-model.md says which run that is for each reduction.
+ * @file Cycles of one pass of the vector unit: the lanes take, in groups of 16, innermost runs of points that all operands cover with
+ * one stride each; docs/timing-model.md says which run that is for each reduction.
  */
 import { elementwiseOps } from "@systole/base";
 import type { Machine, ReductionName, ResolvedGenerator, ResolvedStep } from "@systole/isa";
@@ -54,8 +54,12 @@ export class VectorCost {
   }
 }
 
+/** Lanes that share an address: one access to a bank. Runs are packed into the unit in whole groups. */
+const groupLanes = 16;
+
 function turnsOf(points: number, run: number, lanes: number): number {
-  return (points / run) * Math.ceil(run / lanes);
+  const group = Math.min(groupLanes, lanes);
+  return Math.ceil(((points / run) * Math.ceil(run / group) * group) / lanes);
 }
 
 /** Points of the innermost dimensions from..to that merge into one run: each operand's stride goes on from one dimension to the next outer one. */

@@ -7,9 +7,7 @@ export function isIdentity(p: Permutation): boolean {
 }
 
 export function inverse(p: Permutation): Permutation {
-  const result = new Array<number>(p.length);
-  p.forEach((axis, i) => (result[axis] = i));
-  return result;
+  return unpermute(p.map((_, i) => i), p);
 }
 
 /** transpose(transpose(x, first), second) = transpose(x, compose(first, second)). */
@@ -23,7 +21,7 @@ export function samePermutation(a: Permutation, b: Permutation): boolean {
 
 /** The result per axis of x of what is given per axis of transpose(x, p). */
 export function unpermute<T>(values: readonly T[], p: Permutation): T[] {
-  const result = new Array<T>(p.length);
+  const result = [...values];
   p.forEach((axis, i) => (result[axis] = values[i]!));
   return result;
 }

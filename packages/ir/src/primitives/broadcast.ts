@@ -26,7 +26,7 @@ export const broadcast = definePrimitive<"broadcast", BroadcastParams>({
   },
   evaluate([x], { shape, axes }, precision) {
     const result = tensorLike(shape, x!.dtype, precision);
-    const strides = new Array<number>(shape.length).fill(0);
+    const strides = shape.map(() => 0);
     rowMajorStrides(x!.shape).forEach((stride, i) => {
       if (x!.shape[i] !== 1) strides[axes[i]!] = stride;
     });

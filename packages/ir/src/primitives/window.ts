@@ -32,7 +32,7 @@ export function forEachWindow(shape: readonly number[], params: WindowParams, bo
   const strides = rowMajorStrides(shape);
   const outputs = windowShape(shape, params);
   const elements = new Int32Array(elementCount(params.window));
-  const starts = new Array<number>(shape.length).fill(0);
+  const starts = shape.map(() => 0);
   let count = 0;
   const collect = (axis: number, offset: number): void => {
     if (axis === shape.length) {

@@ -96,11 +96,14 @@ function build(kernel: Kernel, machine: Machine, roles: Roles, choice: Choice): 
   const M = roles.rows.reduce((n, dim) => n * tile[dim]!, 1);
   if (choice.dataflow === "output-stationary" && (reduced || choice.panels > 1)) return undefined;
 
-  const x = makeOperand(kernel, "x", engine.x, tile, levels, choice.keepX, kernelOrder(engine.x));
-  const w = makeOperand(kernel, "w", engine.w, tile, levels, choice.keepW, externalOrder(engine.w));
+  const place = (slots: number): Operand[] => [
+    makeOperand("x", engine.x, tile, levels, choice.keepX, kernelOrder(engine.x), slots),
+    makeOperand("w", engine.w, tile, levels, choice.keepW, externalOrder(engine.w), slots),
+    ...kernel.epilogue.streams.map((access) => makeOperand("epilogue", access, tile, levels, false, kernelOrder(access), 2)),
+  ];
+  const [x, w] = place(2) as [Operand, Operand];
   if (choice.keepX && !keepMatters(x, levels)) return undefined;
   if (choice.keepW && !keepMatters(w, levels)) return undefined;
-  const operands: Operand[] = [x, w, ...kernel.epilogue.streams.map((access) => makeOperand(kernel, "epilogue", access, tile, levels, false, kernelOrder(access)))];
 
   const panelRing = levels.map((_, i) => i).filter((i) => levels[i]!.kind !== "reduced");
   const panelBytes = align(M * panelColumns * 4);
@@ -109,9 +112,12 @@ function build(kernel: Kernel, machine: Machine, roles: Roles, choice: Choice): 
   if (sumSlots * panelBytes > machine.accumulators.bytes || (reduced && sumSlots < panelCount)) return undefined;
   const sums = { memory: "accumulator" as const, slots: sumSlots, slotBytes: panelBytes, address: 0, ring: ringOf(levels, panelRing, sumSlots) };
   const outBytes = align(M * panelColumns * bytesOf(kernel.epilogue.dtype));
-  const operandBytes = operands.reduce((sum, o) => sum + o.buffer.slots * o.buffer.slotBytes, 0);
-  const room = Math.floor((machine.dataCache.bytes - operandBytes) / outBytes);
-  if (room < Math.min(2, sequence)) return undefined;
+  // As many slots as there is room for, up to four: the loads then run further ahead.
+  const bytesOfAll = (all: readonly Operand[]) => all.reduce((sum, o) => sum + o.buffer.slots * o.buffer.slotBytes, 0);
+  const stagingSlots = Math.min(2, sequence);
+  const operands = [4, 3, 2].map(place).find((all) => bytesOfAll(all) + stagingSlots * outBytes <= machine.dataCache.bytes);
+  if (operands === undefined) return undefined;
+  const room = Math.floor((machine.dataCache.bytes - bytesOfAll(operands)) / outBytes);
   // All panels of a tile finish their sums together: with a slot each, none holds up the accumulators.
   const staging = bufferOf(outBytes, levels, panelRing, [], Math.min(room, Math.max(2, Math.min(8, panelCount))), "cache");
 
@@ -124,7 +130,7 @@ function build(kernel: Kernel, machine: Machine, roles: Roles, choice: Choice): 
   const vectorCycles = Math.ceil((outputs / lanes) * Math.max(1, panelColumns < lanes && M > 1 ? 1 : laneFill)) * chainCycles(kernel.epilogue);
   const stores = panelRing.reduce((n, i) => n * levels[i]!.count, 1);
   const predicted = predict({
-    kernel, levels, operands, machine, arrayCycles, vectorCycles, stores, lookaheadCycles: (slots: number) => Math.min(panelCount * Math.max(1, slots - 1), machine.queueDepth) * blockCycles(block, machine), storeBytes: storeTraffic(kernel.output, tile.map((t, dim) => (dim === columnDim ? panelColumns : t)), machine),
+    kernel, levels, operands, machine, arrayCycles, vectorCycles, stores, blocksPerIteration: panelCount, storeBytes: storeTraffic(kernel.output, tile.map((t, dim) => (dim === columnDim ? panelColumns : t)), machine),
     tailCycles: Math.ceil(machine.array.rows / machine.array.weightRowsPerCycle) + blockLatency(block, machine) + Math.ceil((M * panelColumns) / lanes) + machine.vector.latencyCycles,
   });
   return { kernel, levels, tile, dataflow: choice.dataflow, panelColumns, operands, sums, staging, predicted };

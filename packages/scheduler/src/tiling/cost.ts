@@ -25,17 +25,6 @@ export function boxTraffic(access: Access, box: Box, machine: Machine): number {
   return runs * burstsOf(run, burst) * burst;
 }
 
-/** Cycles in which the engine waits because the loads of an iteration take longer than the work queued before it. */
-function loadStalls(traffic: readonly { readonly once: number; readonly times: number; readonly slots: number }[], iterations: number, input: CostInput): number {
-  const { readBytesPerCycle, latencyCycles } = input.machine.external;
-  const each = traffic.filter((t) => t.times === iterations);
-  const every = each.reduce((sum, t) => sum + t.once, 0) / readBytesPerCycle;
-  const exposed = (cycles: number, slots: number) => Math.max(0, cycles + latencyCycles - input.lookaheadCycles(slots));
-  const rare = traffic.filter((t) => t.times < iterations && t.times > 1)
-    .reduce((sum, t) => sum + t.times * Math.min(t.once / readBytesPerCycle, exposed(every + t.once / readBytesPerCycle, t.slots)), 0);
-  return Math.ceil((every > 0 ? iterations * exposed(every, Math.min(...each.map((t) => t.slots))) : 0) + rare);
-}
-
 /** Bytes of whole bursts that storing one tile moves. */
 export function storeTraffic(access: Access, tile: readonly number[], machine: Machine): number {
   const width = bytesOf(access.tensor.type.dtype);
@@ -98,27 +87,43 @@ export interface CostInput {
   /** Bytes of one store and how many there are. */
   readonly storeBytes: number;
   readonly stores: number;
-  /** Work that is queued behind a load into a buffer of so many slots: what hides the load. */
-  readonly lookaheadCycles: (slots: number) => number;
+  /** Blocks that the engine executes in one iteration of the tile loops. */
+  readonly blocksPerIteration: number;
   /** From the last load to the first result in staging, beyond the busy time: latencies of array and vector unit. */
   readonly tailCycles: number;
 }
 
+/**
+ * One iteration of the tile loops takes the longest of: its computation; its loads; a turn of the ring (a slot is loaded, waits the latency, is
+ * read); and its computation plus what of the loads is not hidden by the blocks that the queue lets the controller run ahead.
+ */
 export function predict(input: CostInput): Prediction {
-  const { machine, operands, levels } = input;
-  const traffic = operands.map((o) => ({ once: boxTraffic(o.access, o.box, machine), times: loadCount(o, levels), slots: o.buffer.slots }));
-  const readBytes = traffic.reduce((sum, t) => sum + t.once * t.times, 0);
-  const writeBytes = input.storeBytes * input.stores;
-  const loadCycles = Math.ceil(readBytes / machine.external.readBytesPerCycle);
-  const storeCycles = Math.ceil(writeBytes / machine.external.writeBytesPerCycle);
-  const { arrayCycles, vectorCycles } = input;
+  const { machine, operands, levels, arrayCycles, vectorCycles } = input;
+  const { readBytesPerCycle, writeBytesPerCycle, latencyCycles } = machine.external;
+  const iterations = Math.max(1, levels.filter((l) => l.kind !== "panel").reduce((n, l) => n * l.count, 1));
+  const transfers = operands.map((o) => ({ cycles: boxTraffic(o.access, o.box, machine) / readBytesPerCycle, times: loadCount(o, levels), slots: o.buffer.slots }));
+  const loadCycles = Math.ceil(transfers.reduce((sum, t) => sum + t.cycles * t.times, 0));
+  const storeCycles = Math.ceil((input.storeBytes * input.stores) / writeBytesPerCycle);
+  const engine = Math.max(arrayCycles, vectorCycles);
+  const each = transfers.filter((t) => t.times === iterations);
+  const rare = transfers.filter((t) => t.times < iterations && t.times > 1);
+  const compute = engine / iterations;
+  const perIteration = each.reduce((sum, t) => sum + t.cycles, 0);
+  const period = (load: number, slots: number) => {
+    const blockCycles = compute / input.blocksPerIteration;
+    const hidden = Math.min(input.blocksPerIteration * Math.max(1, slots - 1), machine.queueDepth) * blockCycles;
+    return Math.max(compute, load, (load + latencyCycles + compute) / Math.max(2, slots), compute + Math.max(0, load + latencyCycles - hidden));
+  };
+  const steady = each.length === 0 || iterations === 1 ? compute : period(perIteration, Math.min(...each.map((t) => t.slots)));
+  const extra = rare.reduce((sum, t) => sum + t.times * Math.max(0, Math.min(t.cycles, period(perIteration + t.cycles, t.slots) - steady)), 0);
+  const busy = Math.max(iterations * steady + extra, loadCycles, storeCycles, engine);
   const busiest = Math.max(arrayCycles, loadCycles, storeCycles, vectorCycles);
   const boundBy = busiest === arrayCycles && arrayCycles > 0 ? "array" : busiest === loadCycles ? "load" : busiest === vectorCycles ? "vector" : "store";
-  const firstLoad = Math.ceil(traffic.reduce((sum, t) => sum + t.once, 0) / machine.external.readBytesPerCycle) + (operands.length > 0 ? machine.external.latencyCycles : 0);
-  const lastStore = Math.ceil(input.storeBytes / machine.external.writeBytesPerCycle) + machine.external.latencyCycles;
-  const tiles = Math.max(1, levels.filter((l) => l.kind !== "panel").reduce((n, l) => n * l.count, 1));
-  const stall = boundBy === "load" ? 0 : loadStalls(traffic, tiles, input);
-  const lead = boundBy === "load" ? Math.ceil((arrayCycles + vectorCycles) / tiles) + machine.external.latencyCycles : firstLoad;
-  const cycles = busiest + stall + lead + input.tailCycles + (boundBy === "store" ? machine.external.latencyCycles : lastStore) + 2 * tiles;
-  return { cycles, arrayCycles, loadCycles, storeCycles, vectorCycles, readBytes, writeBytes, boundBy };
+  const firstLoad = transfers.reduce((sum, t) => sum + t.cycles, 0) + (operands.length > 0 ? latencyCycles : 0);
+  const lead = boundBy === "load" ? compute + latencyCycles : firstLoad;
+  const lastStore = (boundBy === "store" ? 0 : input.storeBytes / writeBytesPerCycle) + latencyCycles;
+  return {
+    cycles: Math.ceil(busy + lead + input.tailCycles + lastStore), arrayCycles, loadCycles, storeCycles, vectorCycles,
+    readBytes: loadCycles * readBytesPerCycle, writeBytes: input.storeBytes * input.stores, boundBy,
+  };
 }

@@ -48,10 +48,11 @@ function build(kernel: Kernel, machine: Machine, tile: readonly number[]): Tiled
     tile[dim]! < extent(dim) ? [{ dim, step: tile[dim]!, count: Math.ceil(extent(dim) / tile[dim]!), kind: dim < kernel.parallel ? "parallel" as const : "reduced" as const }] : []);
   if (levels.length > 8) return undefined;
   const engineStreams = engine.kind === "reduction" ? engine.chain.streams : engine.kind === "scatter" ? [engine.updates] : [];
-  const operands: Operand[] = [
-    ...(engine.kind === "gather" || engine.kind === "scatter" ? [makeOperand(kernel, "index", engine.index, tile, levels, false, externalOrder(engine.index))] : []),
-    ...engineStreams.map((access) => makeOperand(kernel, "stream", access, tile, levels, false, engine.kind === "reduction" ? reductionOrderOf(access) : kernelOrder(access))),
-    ...kernel.epilogue.streams.map((access) => makeOperand(kernel, "epilogue", access, tile, levels, false, kernelOrder(access))),
+  const place = (slots: number): Operand[] => [
+    ...(engine.kind === "gather" || engine.kind === "scatter" ? [makeOperand("index", engine.index, tile, levels, false, externalOrder(engine.index), slots)] : []),
+    // Streams of a reduction keep the order of the external memory: what is innermost there fills the lanes.
+    ...engineStreams.map((access) => makeOperand("stream", access, tile, levels, false, engine.kind === "reduction" ? externalOrder(access) : kernelOrder(access), slots)),
+    ...kernel.epilogue.streams.map((access) => makeOperand("epilogue", access, tile, levels, false, kernelOrder(access), slots)),
   ];
   const scan = engine.kind === "reduction" && engine.reduction.includes("scan");
   const parallelLevels = levels.map((_, i) => i).filter((i) => levels[i]!.kind === "parallel");
@@ -61,27 +62,24 @@ function build(kernel: Kernel, machine: Machine, tile: readonly number[]): Tiled
   const trivialEpilogue = kernel.epilogue.stages.length === 0 && kernel.epilogue.streams.length === 0;
   const needsSums = engine.kind === "reduction" && !scan && (hasReducedLevel || !trivialEpilogue);
   const sums = needsSums ? bufferOf(align(points * bytesOf(engine.dtype)), levels, parallelLevels, [], 2, "cache") : undefined;
-  const cacheBytes = [staging, ...(sums === undefined ? [] : [sums]), ...operands.map((o) => o.buffer)].reduce((sum, b) => sum + b.slots * b.slotBytes, 0);
-  if (cacheBytes > machine.dataCache.bytes) return undefined;
+  const results = [staging, ...(sums === undefined ? [] : [sums])];
+  const cacheBytes = (all: readonly Operand[]) => [...results, ...all.map((o) => o.buffer)].reduce((sum, buffer) => sum + buffer.slots * buffer.slotBytes, 0);
+  const operands = [4, 3, 2].map(place).find((all) => cacheBytes(all) <= machine.dataCache.bytes);
+  if (operands === undefined) return undefined;
 
   const lanes = machine.vector.lanes;
   const all = kernel.dims.reduce((n, d) => n * d.extent, 1);
   const outputs = kernel.dims.slice(0, kernel.parallel).reduce((n, d) => n * d.extent, 1);
   const tiles = levels.reduce((n, l) => n * l.count, 1);
-  const inner = Math.min(tile[kernel.parallel - 1] ?? 1, lanes) || 1;
-  const fillFactor = Math.min(4, lanes / Math.max(1, Math.min(lanes, Math.max(inner, Math.min(points, lanes)))));
+  const inner = tile[kernel.parallel - 1] ?? 1;
+  const fillFactor = (Math.ceil(inner / 16) * 16) / inner;
   const chain = engine.kind === "reduction" ? chainCycles(engine.chain) : 1;
   const engineCycles = engine.kind === "reduction" ? Math.ceil((all / lanes) * fillFactor) * chain : 0;
   const epilogueCycles = trivialEpilogue && engine.kind !== "none" ? 0 : Math.ceil((outputs / lanes) * fillFactor) * chainCycles(kernel.epilogue);
   const stores = parallelLevels.reduce((n, i) => n * levels[i]!.count, 1);
   const predicted = predict({
-    kernel, levels, operands, machine, arrayCycles: 0, vectorCycles: engineCycles + epilogueCycles + tiles, stores, lookaheadCycles: () => Math.ceil((engineCycles + epilogueCycles) / tiles),
+    kernel, levels, operands, machine, arrayCycles: 0, vectorCycles: engineCycles + epilogueCycles + tiles, stores, blocksPerIteration: 1,
     storeBytes: storeTraffic(kernel.output, tile, machine), tailCycles: Math.ceil(points / lanes) * 2 + 2 * machine.vector.latencyCycles,
   });
   return { kernel, levels, tile, dataflow: "weight-stationary", panelColumns: 0, operands, sums, staging, predicted };
-}
-
-/** Streams of a reduction keep the order of the external memory: what is innermost there fills the lanes. */
-function reductionOrderOf(access: Access): number[] {
-  return externalOrder(access);
 }

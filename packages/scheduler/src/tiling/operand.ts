@@ -1,6 +1,6 @@
 /** @file Boxes and buffers: what a tile needs of an access, how long it stays, how many slots that takes. */
 import { bytesOf } from "@systole/base";
-import type { Access, Kernel } from "../kernel.ts";
+import type { Access } from "../kernel.ts";
 import type { Box, Buffer, Level, Operand } from "../schedule.ts";
 
 const alignment = 64;
@@ -75,13 +75,12 @@ export function scopeOf(role: Operand["role"], levels: readonly Level[]): number
   return levels.map((_, i) => i).filter((i) => levels[i]!.kind === "parallel" || (levels[i]!.kind === "reduced" && role !== "epilogue"));
 }
 
-export function makeOperand(kernel: Kernel, role: Operand["role"], access: Access, tile: readonly number[], levels: readonly Level[], keep: boolean, order: readonly number[]): Operand {
-  void kernel;
+export function makeOperand(role: Operand["role"], access: Access, tile: readonly number[], levels: readonly Level[], keep: boolean, order: readonly number[], slots: number): Operand {
   const scope = scopeOf(role, levels);
   const { dependent, free, optional } = residency(access, levels, scope);
   const kept = keep ? optional : [];
   const box = boxOf(access, tile, order);
-  return { role, access, box, buffer: bufferOf(box.bytes, levels, dependent, kept, 2, "cache"), resident: [...free, ...kept].sort((a, b) => a - b) };
+  return { role, access, box, buffer: bufferOf(box.bytes, levels, dependent, kept, slots, "cache"), resident: [...free, ...kept].sort((a, b) => a - b) };
 }
 
 /** How often the operand is loaded. */

@@ -1,0 +1,116 @@
+/** @file What `inspect` shows, as data: model, graph, schedule, memory plan, image, code; each piece of code with its ONNX nodes. */
+import { disassembleInstruction, limits, parseElf, writeImage, type Graph, type Image, type Routine, type Schedule, type TiledKernel } from "@systole/systole";
+import { textBytesOf } from "@systole/report";
+import type { InspectPart } from "../commands/inspect.ts";
+import type { Program } from "../compiling.ts";
+
+export const inspectSchema = "systole.inspect/1";
+
+type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+
+export function describeProgram(file: string, program: Program, parts: readonly InspectPart[]): Json {
+  const { compiled, image } = program;
+  const shows = (part: InspectPart): boolean => parts.includes(part);
+  return {
+    schema: inspectSchema, file, kind: compiled === undefined ? "image" : "model", machine: program.machine.name, model: image.debug.model,
+    ...(compiled !== undefined && shows("model")
+      ? {
+          opset: compiled.model.opset,
+          inputs: compiled.model.inputs.map(({ name, type, stated }) => ({ name, ...typeData(type), stated })),
+          outputs: compiled.model.outputs.map(({ name, type, stated }) => ({ name, ...typeData(type), stated })),
+          parameters: compiled.model.graph.parameters.map(({ name, tensor }) => ({ name, ...typeData(tensor) })),
+        }
+      : {}),
+    ...(compiled !== undefined && shows("graph") ? { graph: graphData(compiled.graph) } : {}),
+    ...(compiled !== undefined && shows("schedule") ? { schedule: scheduleData(compiled.schedule) } : {}),
+    ...(shows("image") ? { image: imageData(image) } : {}),
+    ...(shows("code") ? { routines: routineData(image) } : {}),
+  };
+}
+
+function typeData(type: { readonly dtype: string; readonly shape: readonly number[] }): { readonly dtype: string; readonly shape: readonly number[] } {
+  return { dtype: type.dtype, shape: type.shape };
+}
+
+function graphData(graph: Graph): Json {
+  return {
+    inputs: graph.inputs.map(({ name, value }) => ({ name, value: value.id, ...typeData(value.type) })),
+    nodes: graph.nodes.map((node) => ({
+      op: node.op, inputs: node.inputs.map((value) => value.id), outputs: node.outputs.map((value) => ({ value: value.id, ...typeData(value.type) })),
+      params: plain(node.params), node: node.origin.node, operator: node.origin.operator,
+    })),
+    outputs: graph.outputs.map(({ name, value }) => ({ name, value: value.id })),
+  };
+}
+
+/** Elements of tensors are left out: they are in the model. */
+function plain(value: unknown): Json {
+  if (value === null || typeof value === "string" || typeof value === "boolean") return value;
+  if (typeof value === "number") return Number.isFinite(value) ? value : String(value);
+  if (typeof value === "bigint") return value.toString();
+  if (ArrayBuffer.isView(value)) return `${value.byteLength} bytes`;
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value === "object") return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
+  return null;
+}
+
+function scheduleData(schedule: Schedule): Json {
+  return {
+    externalBytes: schedule.externalBytes,
+    tensors: schedule.tensors.map((t) => ({ id: t.id, name: t.name, kind: t.kind, ...typeData(t.type), address: t.address, bytes: t.bytes })),
+    kernels: schedule.kernels.map(kernelData),
+  };
+}
+
+function kernelData(tiled: TiledKernel): Json {
+  const { kernel } = tiled;
+  return {
+    name: kernel.name, nodes: kernel.origins.map(({ node, operator }) => ({ node, operator })), engine: kernel.engine.kind,
+    dims: kernel.dims.map((dim, i) => ({ name: dim.name, extent: dim.extent, tile: tiled.tile[i] ?? 1, parallel: i < kernel.parallel })),
+    levels: tiled.levels.map((level) => ({ dim: kernel.dims[level.dim]?.name ?? "", step: level.step, count: level.count, kind: level.kind })),
+    dataflow: tiled.dataflow, panelColumns: tiled.panelColumns,
+    operands: tiled.operands.map((o) => ({ role: o.role, tensor: o.access.tensor.name, tensorId: o.access.tensor.id, extents: o.box.extents, buffer: plain(o.buffer), resident: o.resident })),
+    sums: tiled.sums === undefined ? null : plain(tiled.sums), staging: plain(tiled.staging),
+    epilogue: kernel.epilogue.stages.map((stage) => stage.operation), output: kernel.output.tensor.name, predicted: plain(tiled.predicted),
+  };
+}
+
+export interface SectionData {
+  readonly name: string;
+  readonly type: number;
+  readonly address: number;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export function sectionsOf(image: Image): SectionData[] {
+  const parsed = parseElf(writeImage(image));
+  if (typeof parsed === "string") return [];
+  return parsed.sections.map(({ name, header }) => ({ name, type: header.type, address: header.address, offset: header.offset, bytes: header.size })).filter((section) => section.name !== "");
+}
+
+function imageData(image: Image): Json {
+  return {
+    machine: image.machineName, machineHash: image.machineHash, externalBytes: image.externalBytes, textAddress: image.textAddress, textBytes: textBytesOf(image),
+    sections: sectionsOf(image).map((section) => ({ ...section })),
+    symbols: image.symbols.map((s) => ({ name: s.name, kind: s.kind, ...typeData(s), address: s.address })),
+    kernels: image.debug.kernels.map((k) => ({ name: k.name, nodes: k.nodes.map((n) => ({ ...n })), macs: k.macs, predictedCycles: k.predictedCycles, lowerBoundBytes: k.lowerBoundBytes, tiling: k.tiling })),
+  };
+}
+
+function routineData(image: Image): Json {
+  let address = 0;
+  return image.routines.map((routine) => {
+    const start = address;
+    address += routine.instructions.length * limits.instructionBytes;
+    return {
+      name: routine.name, submodule: routine.submodule, address: start, kernel: routine.kernel ?? null, nodes: nodesOf(image, routine).map((n) => ({ ...n })),
+      instructions: routine.instructions.map((instruction, i) => ({ address: start + i * limits.instructionBytes, text: disassembleInstruction(instruction) })),
+    };
+  });
+}
+
+/** The ONNX nodes whose work a routine does. */
+export function nodesOf(image: Image, routine: Routine): readonly { readonly node: string; readonly operator: string }[] {
+  return routine.kernel === undefined ? [] : (image.debug.kernels[routine.kernel]?.nodes ?? []);
+}

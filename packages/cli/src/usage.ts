@@ -1,0 +1,4 @@
+/** @file The command line itself is wrong: exit code 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
