@@ -11,8 +11,9 @@ export interface SearchOptions {
   readonly tilingSeed?: number;
 }
 
-export function tilingsOf(kernel: Kernel, machine: Machine): Generator<TiledKernel> {
-  return kernel.engine.kind === "contraction" ? contractionTilings(kernel, machine) : mappingTilings(kernel, machine);
+/** Legal tilings of a kernel; those whose busiest unit alone takes longer than `worthwhile` accepts may be left out. */
+export function tilingsOf(kernel: Kernel, machine: Machine, worthwhile?: (cycles: number) => boolean): Generator<TiledKernel> {
+  return kernel.engine.kind === "contraction" ? contractionTilings(kernel, machine, worthwhile) : mappingTilings(kernel, machine);
 }
 
 export class TilingSearch {
@@ -40,7 +41,7 @@ export class TilingSearch {
   #best(kernel: Kernel): TiledKernel | undefined {
     let fastest = Infinity;
     let candidates: TiledKernel[] = [];
-    for (const tiled of tilingsOf(kernel, this.#machine)) {
+    for (const tiled of tilingsOf(kernel, this.#machine, (cycles) => cycles <= fastest * asFast)) {
       if (tiled.predicted.cycles > fastest * asFast) continue;
       fastest = Math.min(fastest, tiled.predicted.cycles);
       candidates.push(tiled);

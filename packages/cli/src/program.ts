@@ -1,0 +1,62 @@
+/** @file The commands and their options: the contract of the command line. Names and fields stay. */
+import { Command, Option } from "commander";
+import { compileCommand, emitted, type CompileCommandFlags } from "./commands/compile.ts";
+import { conformCommand, type ConformFlags } from "./commands/conform.ts";
+import { demoCommand, type DemoFlags } from "./commands/demo.ts";
+import { inspectCommand, inspectParts, type InspectFlags } from "./commands/inspect.ts";
+import { runCommand, type RunFlags } from "./commands/run.ts";
+import { machinesCommand, operatorsCommand, passesCommand, type TableFlags } from "./commands/tables.ts";
+import { addCompileOptions, addMachineOption, collectInput, positiveInteger, regularExpression, wholeNumber } from "./options.ts";
+import type { Terminal } from "./terminal.ts";
+
+export const version = "0.1.0";
+
+/** `finish` gets the exit code of the command that ran. */
+export function buildProgram(terminal: Terminal, finish: (exitCode: number) => void): Command {
+  const program = new Command("systole")
+    .description("Compiles ONNX networks for a systolic-array accelerator and runs them on the simulated device.")
+    .version(version)
+    .exitOverride()
+    .configureOutput({ writeOut: terminal.out, writeErr: terminal.err })
+    .showHelpAfterError("(systole help COMMAND lists the options)");
+
+  addCompileOptions(program.command("compile").description("compile a model to an image").argument("<MODEL.onnx>"))
+    .option("-o, --out <FILE>", "where the image or the text goes")
+    .addOption(new Option("--emit <stage>", "write the text of a stage instead of the image").choices([...emitted]))
+    .option("--json", "print what was written as JSON")
+    .action((path: string, flags: CompileCommandFlags) => finish(compileCommand(terminal, path, flags)));
+
+  addCompileOptions(program.command("run").description("run a model or an image on the device").argument("<MODEL.onnx|IMAGE.elf>"))
+    .option("--input <name=FILE>", "an input from a .npy or .pb file; may be repeated; the name may be left out where there is one input", collectInput)
+    .option("--random <SEED>", "fill inputs that are not given", wholeNumber)
+    .option("--output <DIR>", "write one .npy file per output")
+    .option("--report <FILE.json>", "write the report")
+    .option("--trace <FILE.json>", "write a timeline for ui.perfetto.dev")
+    .option("--timing-only", "cycles without values")
+    .option("--control <FILE>", "outcomes of branches: written by a full run, read with --timing-only")
+    .option("--assume <k=v,...>", "trip counts of loops that depend on values, with --timing-only")
+    .option("--json", "print the report as JSON")
+    .action((path: string, flags: RunFlags) => finish(runCommand(terminal, path, flags)));
+
+  addCompileOptions(program.command("inspect").description("show graph, schedule, memory plan, image and code with their ONNX nodes").argument("<IMAGE.elf|MODEL.onnx>"))
+    .addOption(new Option("--only <part>", "show one part").choices([...inspectParts]))
+    .option("--json", "the same as data")
+    .action((path: string, flags: InspectFlags) => finish(inspectCommand(terminal, path, flags)));
+
+  addMachineOption(program.command("conform").description("run a folder or archive of ONNX backend test cases on the device").argument("<DIR|ARCHIVE>"))
+    .option("--filter <REGEX>", "only cases whose path matches", regularExpression)
+    .option("--json <FILE>", "write the verdict on every case")
+    .option("--quiet", "print the counts only")
+    .action((path: string, flags: ConformFlags) => finish(conformCommand(terminal, path, flags)));
+
+  program.command("machines").description("list the machines that come along").option("--json", "as JSON").action((flags: TableFlags) => finish(machinesCommand(terminal, flags)));
+  program.command("operators").description("list the supported operators").option("--json", "as JSON").action((flags: TableFlags) => finish(operatorsCommand(terminal, flags)));
+  program.command("passes").description("list the passes over the graph").option("--json", "as JSON").action((flags: TableFlags) => finish(passesCommand(terminal, flags)));
+
+  addMachineOption(program.command("demo").description("compile a trained MNIST network and run it on real test images"))
+    .option("--batch <n>", "images in one run", positiveInteger, 100)
+    .option("--images <n>", "how many images", positiveInteger, 1000)
+    .option("--output <DIR>", "where image, report and trace go", "out")
+    .action((flags: DemoFlags) => finish(demoCommand(terminal, flags)));
+  return program;
+}
