@@ -75,25 +75,25 @@ class KernelWriter {
     const store = this.#store(stagingBuffer);
     const parallelDims = this.#spaceDims(0, kernel.parallel);
     if (engine.kind === "none") {
-      return { engine: [], out: [...this.#vector(kernel.epilogue, parallelDims, this.#roleOperands("epilogue"), { buffer: stagingBuffer, ring: staging.ring }), store] };
+      return { engine: [], out: [...this.#vector(kernel.epilogue, parallelDims, this.#roleOperands("epilogue"), { buffer: stagingBuffer, ring: staging }), store] };
     }
     if (engine.kind === "contraction") {
       const sumsBuffer = this.#onChip(sums ?? internal("a contraction has sums"));
       return {
         engine: [this.#gemm(sumsBuffer)],
-        out: [...this.#vector(kernel.epilogue, parallelDims, this.#roleOperands("epilogue"), { buffer: stagingBuffer, ring: staging.ring }, { buffer: sumsBuffer, ring: sums!.ring, dtype: "f32" }), store],
+        out: [...this.#vector(kernel.epilogue, parallelDims, this.#roleOperands("epilogue"), { buffer: stagingBuffer, ring: staging }, { buffer: sumsBuffer, ring: sums!, dtype: "f32" }), store],
       };
     }
     const reducedDims = this.#spaceDims(kernel.parallel, kernel.dims.length);
     const scan = engine.reduction.includes("scan");
-    const target = sums === undefined ? { buffer: stagingBuffer, ring: staging.ring } : { buffer: this.#onChip(sums), ring: sums.ring };
+    const target = sums === undefined ? { buffer: stagingBuffer, ring: staging } : { buffer: this.#onChip(sums), ring: sums };
     const reduction = {
       kind: reductionNames.indexOf(engine.reduction), order: engine.order === "blocked" ? 1 : 0, dtype: engine.dtype, scan,
       dims: reducedDims.length > 0 ? reducedDims : [{ dim: -1, extent: 1 }], start: maskOf(this.#levelsOf("reduced")),
     };
     const fold = this.#vector(engine.chain, parallelDims, this.#roleOperands("stream"), target, undefined, reduction);
     if (sums === undefined) return { engine: fold, out: [store] };
-    return { engine: fold, out: [...this.#vector(kernel.epilogue, parallelDims, this.#roleOperands("epilogue"), { buffer: stagingBuffer, ring: staging.ring }, { ...target, dtype: engine.dtype }), store] };
+    return { engine: fold, out: [...this.#vector(kernel.epilogue, parallelDims, this.#roleOperands("epilogue"), { buffer: stagingBuffer, ring: staging }, { ...target, dtype: engine.dtype }), store] };
   }
 
   #gemm(sumsBuffer: number): Instruction {
@@ -110,14 +110,14 @@ class KernelWriter {
     const x = this.#operandGenerator(operands.find((o) => o.role === "x")!, space, dims);
     const w = this.#operandGenerator(operands.find((o) => o.role === "w")!, space, dims);
     const dense = this.#denseStrides(4);
-    const out = this.registers.generator({ space, buffer: sumsBuffer, dtype: "f32", strides: dims.map((d) => dense(d.dim)), ring: sums!.ring });
+    const out = this.registers.generator({ space, buffer: sumsBuffer, dtype: "f32", strides: dims.map((d) => dense(d.dim)), ring: sums! });
     return { op: "gemm", x, w, out, rows: rows.length, contracted: contracted.length, dataflow: dataflow === "output-stationary" ? 1 : 0, start: maskOf(this.#levelsOf("reduced")), first: 0, last: 0 };
   }
 
   /** A vec with its vops. `engine` is where the chain finds the engine's result. */
   #vector(
-    chain: Chain, dims: readonly SpaceDim[], operands: readonly Operand[], target: { buffer: number; ring: readonly number[] },
-    engine?: { buffer: number; ring: readonly number[]; dtype: Chain["dtype"] },
+    chain: Chain, dims: readonly SpaceDim[], operands: readonly Operand[], target: { buffer: number; ring: Buffer },
+    engine?: { buffer: number; ring: Buffer; dtype: Chain["dtype"] },
     reduction?: { kind: number; order: number; dtype: Chain["dtype"]; scan: boolean; dims: readonly SpaceDim[]; start: number },
   ): Instruction[] {
     const all = [...dims, ...(reduction?.dims ?? [])];
@@ -156,7 +156,7 @@ class KernelWriter {
     const moving = this.#movingDims(output).sort((a, b) => Math.abs(place.stride(b.dim)) - Math.abs(place.stride(a.dim)) || a.dim - b.dim);
     const space = this.registers.space(moving.map((d) => this.#dimension(d)));
     const dense = this.#denseStrides(width);
-    const source = this.registers.generator({ space, buffer: stagingBuffer, dtype: output.tensor.type.dtype, strides: moving.map((d) => (d.extent > 1 ? dense(d.dim) : 0)), ring: staging.ring });
+    const source = this.registers.generator({ space, buffer: stagingBuffer, dtype: output.tensor.type.dtype, strides: moving.map((d) => (d.extent > 1 ? dense(d.dim) : 0)), ring: staging });
     const target = this.registers.generator({ space, buffer: this.#external(output), dtype: output.tensor.type.dtype, absolute: true, base: place.base * width, strides: moving.map((d) => place.stride(d.dim) * width) });
     return { op: "st", target, source, first: 0, last: 0 };
   }
@@ -172,7 +172,7 @@ class KernelWriter {
     const place = affine(rows);
     const dense = this.#denseStrides(width);
     const source = this.registers.generator({ space, buffer: this.#external(rows), dtype: rows.tensor.type.dtype, absolute: true, base: place.base * width, strides: dims.map((d) => (d.dim === 0 ? rowStride(rows) : place.stride(d.dim)) * width) });
-    const target = this.registers.generator({ space, buffer: stagingBuffer, dtype: rows.tensor.type.dtype, strides: dims.map((d) => dense(d.dim)), ring: staging.ring });
+    const target = this.registers.generator({ space, buffer: stagingBuffer, dtype: rows.tensor.type.dtype, strides: dims.map((d) => dense(d.dim)), ring: staging });
     return { engine: [{ op: "gather", target, source, index: this.#indexGenerator(operands), rows: kernel.engine.rowCount, first: 0, last: 0 }], out: [this.#store(stagingBuffer)] };
   }
 
@@ -216,7 +216,7 @@ class KernelWriter {
       return { extent: box.extents[i]!, offset: c.offset + backwards, limit: c.size, mode: c.padded || backwards < 0 ? "pad" : "cut", steps };
     }));
     const source = this.registers.generator({ space, buffer: this.#external(access), dtype: access.tensor.type.dtype, absolute: true, base: access.base * width, strides: order.map((i) => access.coordinates[i]!.stride * width) });
-    const target = this.registers.generator({ space, buffer: this.#operandBuffer(operand), dtype: access.tensor.type.dtype, strides: order.map((i) => box.strides[i]!), ring: buffer.ring });
+    const target = this.registers.generator({ space, buffer: this.#operandBuffer(operand), dtype: access.tensor.type.dtype, strides: order.map((i) => box.strides[i]!), ring: buffer });
     return { op: "ld", target, source, fill: access.fill, first: maskOf(operand.resident), last: 0 };
   }
 
@@ -281,7 +281,7 @@ class KernelWriter {
     const { access, box, buffer } = operand;
     const stride = (dim: number) => access.coordinates.reduce((sum, c, i) => sum + c.terms.reduce((s, t) => s + (t.dim === dim ? t.factor * box.strides[i]! : 0), 0), 0);
     const base = access.coordinates.reduce((sum, c, i) => sum + c.terms.reduce((s, t) => s + Math.max(0, -t.factor) * (this.#t.tile[t.dim]! - 1) * box.strides[i]!, 0), 0);
-    return this.registers.generator({ space, buffer: this.#operandBuffer(operand), dtype: access.tensor.type.dtype, levels: this.#panel, base, strides: dims.map((d) => (d.dim < 0 ? 0 : stride(d.dim))), ring: buffer.ring });
+    return this.registers.generator({ space, buffer: this.#operandBuffer(operand), dtype: access.tensor.type.dtype, levels: this.#panel, base, strides: dims.map((d) => (d.dim < 0 ? 0 : stride(d.dim))), ring: buffer });
   }
 
   #operandBuffer(operand: Operand): number {

@@ -20,8 +20,8 @@ export interface GeneratorSpec {
   readonly levels?: readonly number[];
   readonly base?: number;
   readonly strides: readonly number[];
-  /** Slot factor per level. */
-  readonly ring?: readonly number[];
+  /** Slot factor per level, and the levels that have one. */
+  readonly ring?: { readonly ring: readonly number[]; readonly dependent: readonly number[] };
 }
 
 export function maskOf(levels: readonly number[]): number {
@@ -71,7 +71,8 @@ export class Registers {
       const [s0, s1, s2] = [spec.strides[index]!, spec.strides[index + 1] ?? 0, spec.strides[index + 2] ?? 0];
       if (s0 !== 0 || s1 !== 0 || s2 !== 0) this.configuration.push({ op: "stride", id, index, s0, s1, s2 });
     }
-    const ring = (spec.ring ?? []).flatMap((factor, level) => (factor === 0 ? [] : [{ level, factor }]));
+    // Also factors that happen to be 0: the number of words follows from the structure alone.
+    const ring = (spec.ring?.dependent ?? []).map((level) => ({ level, factor: spec.ring!.ring[level]! }));
     for (let i = 0; i < ring.length; i += 4) {
       const at = (k: number) => ring[i + k] ?? { level: 0, factor: 0 };
       this.configuration.push({ op: "ring", id, levelA: at(0).level, factorA: at(0).factor, levelB: at(1).level, factorB: at(1).factor, levelC: at(2).level, factorC: at(2).factor, levelD: at(3).level, factorD: at(3).factor });

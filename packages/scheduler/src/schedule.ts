@@ -28,6 +28,8 @@ export interface Buffer {
   readonly address: number;
   /** Slot factor per level. */
   readonly ring: readonly number[];
+  /** Levels whose iterations have tiles of their own. */
+  readonly dependent: readonly number[];
 }
 
 /** An access whose tiles are loaded into a buffer. */
@@ -40,8 +42,19 @@ export interface Operand {
   readonly resident: readonly number[];
 }
 
+/** The decisions behind a tiling: with them and the kernel everything else follows. */
+export interface TilingChoice {
+  readonly tile: readonly number[];
+  readonly panelColumns: number;
+  readonly dataflow: "weight-stationary" | "output-stationary";
+  readonly order: "rows-outer" | "columns-outer";
+  readonly keepX: boolean;
+  readonly keepW: boolean;
+}
+
 export interface TiledKernel {
   readonly kernel: Kernel;
+  readonly choice: TilingChoice;
   readonly levels: readonly Level[];
   /** Points of each dimension inside one tile. */
   readonly tile: readonly number[];

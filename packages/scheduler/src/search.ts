@@ -1,47 +1,72 @@
 /** @file Picks a tiling: the one with the fewest predicted cycles, or a legal one at random for tests of the number rules. */
 import { fail } from "@systole/base";
 import type { Machine } from "@systole/isa";
-import type { Kernel } from "./kernel.ts";
+import { mapAccesses } from "./collapse.ts";
+import type { Coordinate, Kernel } from "./kernel.ts";
 import type { TiledKernel } from "./schedule.ts";
-import { contractionTilings } from "./tiling/contraction.ts";
-import { mappingTilings } from "./tiling/mapping.ts";
+import type { TilingContext } from "./tiling/choices.ts";
+import { contractionTilings, realiseContraction } from "./tiling/contraction.ts";
+import { mappingTilings, realiseMapping } from "./tiling/mapping.ts";
 
 export interface SearchOptions {
   /** Take a random legal tiling instead of the best one: results must not change. */
   readonly tilingSeed?: number;
+  /** Samples in the batch. From 2 on, tilings are chosen for `canonicalBatch` samples, so that the code does not depend on the batch. */
+  readonly batch?: number;
 }
 
-/** Legal tilings of a kernel; those whose busiest unit alone takes longer than `worthwhile` accepts may be left out. */
-export function tilingsOf(kernel: Kernel, machine: Machine, worthwhile?: (cycles: number) => boolean): Generator<TiledKernel> {
-  return kernel.engine.kind === "contraction" ? contractionTilings(kernel, machine, worthwhile) : mappingTilings(kernel, machine);
+/** Tilings of a batch are searched for this many samples; larger batches only take more iterations. */
+export const canonicalBatch = 64;
+
+/** Legal tilings of a kernel; those whose busiest unit alone takes longer than the context accepts may be left out. */
+export function tilingsOf(kernel: Kernel, machine: Machine, context: TilingContext = { worthwhile: () => true }): Generator<TiledKernel> {
+  return kernel.engine.kind === "contraction" ? contractionTilings(kernel, machine, context) : mappingTilings(kernel, machine, context);
 }
 
 export class TilingSearch {
   readonly #machine: Machine;
   readonly #seed: number | undefined;
+  readonly #batch: number;
   readonly #known = new Map<string, TiledKernel>();
   #drawn = 0;
 
   constructor(machine: Machine, options: SearchOptions) {
     this.#machine = machine;
     this.#seed = options.tilingSeed;
+    this.#batch = options.batch ?? 1;
   }
 
   choose(kernel: Kernel): TiledKernel {
+    if (this.#seed !== undefined) return this.#random(kernel) ?? refuse(kernel, this.#machine);
     const signature = signatureOf(kernel);
-    const known = this.#seed === undefined ? this.#known.get(signature) : undefined;
+    const known = this.#known.get(signature);
     if (known !== undefined) return transplant(known, kernel);
-    const chosen = this.#seed === undefined ? this.#best(kernel) : this.#random(kernel);
+    const chosen = this.#forBatch(kernel) ?? this.#best(kernel, kernel.dims.length > 0 ? this.#batchContext(kernel) : {}) ?? this.#best(kernel, {});
     if (chosen === undefined) return refuse(kernel, this.#machine);
     this.#known.set(signature, chosen);
     return chosen;
   }
 
-  /** Of the tilings that are as fast as the fastest, the one with the fewest instructions, then the least traffic. */
-  #best(kernel: Kernel): TiledKernel | undefined {
+  #batchContext(kernel: Kernel): { readonly batchDim?: number } {
+    return carriesBatch(kernel, this.#batch) ? { batchDim: 0 } : {};
+  }
+
+  /** Decides for the canonical batch, then applies the decisions to this one. */
+  #forBatch(kernel: Kernel): TiledKernel | undefined {
+    if (!carriesBatch(kernel, this.#batch)) return undefined;
+    const canonical = withBatch(kernel, this.#batch, canonicalBatch);
+    const best = this.#best(canonical, { batchDim: 0 });
+    if (best === undefined) return undefined;
+    const choice = { ...best.choice, tile: best.choice.tile.map((t, dim) => Math.min(t, kernel.dims[dim]!.extent)) };
+    const context = { worthwhile: () => true, batchDim: 0 };
+    return kernel.engine.kind === "contraction" ? realiseContraction(kernel, this.#machine, choice, context) : realiseMapping(kernel, this.#machine, choice.tile, context);
+  }
+
+/** Of the tilings that are as fast as the fastest, the one with the fewest instructions, then the least traffic. */
+  #best(kernel: Kernel, context: { readonly batchDim?: number }): TiledKernel | undefined {
     let fastest = Infinity;
     let candidates: TiledKernel[] = [];
-    for (const tiled of tilingsOf(kernel, this.#machine, (cycles) => cycles <= fastest * asFast)) {
+    for (const tiled of tilingsOf(kernel, this.#machine, { ...context, worthwhile: (cycles) => cycles <= fastest * asFast })) {
       if (tiled.predicted.cycles > fastest * asFast) continue;
       fastest = Math.min(fastest, tiled.predicted.cycles);
       candidates.push(tiled);
@@ -52,11 +77,27 @@ export class TilingSearch {
 
   #random(kernel: Kernel): TiledKernel | undefined {
     const all = [...tilingsOf(kernel, this.#machine)].filter((t) => t.levels.reduce((n, l) => n * l.count, 1) <= 4096);
-    if (all.length === 0) return this.#best(kernel);
+    if (all.length === 0) return this.#best(kernel, {});
     // A linear congruential step per kernel: deterministic for a seed.
     const state = (Math.imul((this.#seed ?? 0) + 1, 2654435761) + Math.imul(++this.#drawn, 40503)) >>> 0;
     return all[(Math.imul(state ^ (state >>> 15), 2246822519) >>> 0) % all.length];
   }
+}
+
+/** Whether the outermost dimension runs over samples: it is a multiple of the batch and no column. */
+function carriesBatch(kernel: Kernel, batch: number): boolean {
+  const first = kernel.dims[0];
+  if (batch < 2 || first === undefined || kernel.parallel === 0 || first.extent % batch !== 0) return false;
+  return kernel.engine.kind !== "contraction" || kernel.engine.classes[0] === "row";
+}
+
+/** The same kernel for another number of samples. */
+function withBatch(kernel: Kernel, from: number, to: number): Kernel {
+  const scale = (n: number) => (n / from) * to;
+  const dims = kernel.dims.map((d, i) => (i === 0 ? { ...d, extent: scale(d.extent) } : d));
+  const samples = kernel.dims[0]!.extent;
+  const coordinate = (c: Coordinate): Coordinate => (c.terms.some((t) => t.dim === 0) && c.size % samples === 0 ? { ...c, size: scale(c.size) } : c);
+  return mapAccesses({ ...kernel, dims }, (access) => ({ ...access, coordinates: access.coordinates.map(coordinate) }));
 }
 
 /** Predictions closer than this are the same: the model is not that good. */

@@ -31,7 +31,7 @@ export function compile(bytes: Uint8Array, machine: Machine, options: CompileOpt
   verifyGraph(model.graph);
   const graph = optimize(model.graph, options.passes);
   verifyGraph(graph);
-  const scheduled = schedule(graph, machine, options);
+  const scheduled = schedule(graph, machine, { batch: model.inputs[0]?.type.shape[0] ?? 1, ...options });
   verifySchedule(scheduled, machine);
   const image = emitImage(scheduled, machine);
   return { model, graph, schedule: scheduled, image };

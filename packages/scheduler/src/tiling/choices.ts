@@ -1,5 +1,13 @@
 /** @file Short lists of tile extents for the search: deterministic, small, with the extents that divide. */
 
+/** What a search knows besides kernel and machine. */
+export interface TilingContext {
+  /** Whether a tiling that takes at least so many cycles is still of interest. */
+  readonly worthwhile: (cycles: number) => boolean;
+  /** The dimension that holds the samples of a batch: it always gets a loop, so that the code is the same for every batch. */
+  readonly batchDim?: number;
+}
+
 /** Powers of two up to the extent, the extent, and the divisors near them. */
 export function extentChoices(extent: number, most = 12): number[] {
   const choices = new Set<number>([1, extent]);

@@ -2,10 +2,10 @@
 import { bytesOf } from "@systole/base";
 import type { Machine } from "@systole/isa";
 import type { Kernel } from "../kernel.ts";
-import type { Level, Operand, TiledKernel } from "../schedule.ts";
+import type { Level, Operand, TiledKernel, TilingChoice } from "../schedule.ts";
 import { blockCycles, blockLatency, chainCycles, predict, storeTraffic } from "./cost.ts";
 import { align, bufferOf, externalOrder, kernelOrder, makeOperand, ringOf } from "./operand.ts";
-import { suffixTiles } from "./choices.ts";
+import { suffixTiles, type TilingContext } from "./choices.ts";
 
 interface Roles {
   readonly batch: readonly number[];
@@ -23,18 +23,16 @@ function rolesOf(kernel: Kernel): Roles {
 /**
  * Every legal tiling of the list. `worthwhile` is asked with the cycles of the array alone before the rest of a candidate is worked out.
  */
-export function* contractionTilings(kernel: Kernel, machine: Machine, worthwhile: (arrayCycles: number) => boolean = () => true): Generator<TiledKernel> {
+export function* contractionTilings(kernel: Kernel, machine: Machine, context: TilingContext): Generator<TiledKernel> {
   const roles = rolesOf(kernel);
   for (const blocking of blockings(kernel, machine, roles)) {
     if (blockSizes(roles, blocking).sumBytes > machine.accumulators.bytes) continue;
     const arrayCycles = totalArrayCycles(kernel, roles, blocking, machine);
-    if (!worthwhile(arrayCycles)) continue;
+    if (!context.worthwhile(arrayCycles)) continue;
     for (const order of ["rows-outer", "columns-outer"] as const) {
-      const levels = levelsOf(kernel, roles, blocking, order);
-      if (levels === undefined) continue;
       for (const keepX of [false, true]) {
         for (const keepW of [false, true]) {
-          const tiled = build(kernel, machine, roles, blocking, levels, { keepX, keepW }, arrayCycles);
+          const tiled = build(kernel, machine, roles, { ...blocking, order, keepX, keepW }, context, arrayCycles);
           if (tiled !== undefined) yield tiled;
         }
       }
@@ -42,12 +40,14 @@ export function* contractionTilings(kernel: Kernel, machine: Machine, worthwhile
   }
 }
 
-/** What the array sees: the tile of each dimension, the columns of one gemm, the dataflow. */
-interface Blocking {
-  readonly tile: readonly number[];
-  readonly panelColumns: number;
-  readonly dataflow: "weight-stationary" | "output-stationary";
+/** The tiling that follows from decisions made for a kernel of the same structure; undefined where it does not fit. */
+export function realiseContraction(kernel: Kernel, machine: Machine, choice: TilingChoice, context: TilingContext): TiledKernel | undefined {
+  const roles = rolesOf(kernel);
+  return build(kernel, machine, roles, choice, context, totalArrayCycles(kernel, roles, choice, machine));
 }
+
+/** What the array sees: the tile of each dimension, the columns of one gemm, the dataflow. */
+type Blocking = Pick<TilingChoice, "tile" | "panelColumns" | "dataflow">;
 
 function* blockings(kernel: Kernel, machine: Machine, roles: Roles): Generator<Blocking> {
   const { rows: R, columns: C } = machine.array;
@@ -85,34 +85,36 @@ function blockSizes(roles: Roles, b: Blocking): { M: number; K: number; sumBytes
 }
 
 /** Tile loops, outermost first; undefined where the order makes no difference or there are too many. */
-function levelsOf(kernel: Kernel, roles: Roles, b: Blocking, order: "rows-outer" | "columns-outer"): readonly Level[] | undefined {
+function levelsOf(kernel: Kernel, roles: Roles, choice: TilingChoice, context: TilingContext): readonly Level[] | undefined {
   const extent = (dim: number) => kernel.dims[dim]!.extent;
   const column = columnOf(roles);
+  const { tile } = choice;
   const loop = (dims: readonly number[], kind: Level["kind"]): Level[] =>
-    dims.filter((dim) => b.tile[dim]! < extent(dim)).map((dim) => ({ dim, step: b.tile[dim]!, count: Math.ceil(extent(dim) / b.tile[dim]!), kind }));
+    dims.filter((dim) => tile[dim]! < extent(dim) || dim === context.batchDim).map((dim) => ({ dim, step: tile[dim]!, count: Math.ceil(extent(dim) / tile[dim]!), kind }));
   const rowLevels = loop(roles.rows, "parallel");
   const columnLevels = loop(column === undefined ? [] : [column], "parallel");
-  if (order === "columns-outer" && (rowLevels.length === 0 || columnLevels.length === 0)) return undefined;
-  const panels = column === undefined ? 1 : Math.ceil(b.tile[column]! / b.panelColumns);
+  if (choice.order === "columns-outer" && (rowLevels.length === 0 || columnLevels.length === 0)) return undefined;
+  const panels = column === undefined ? 1 : Math.ceil(tile[column]! / choice.panelColumns);
   const levels: Level[] = [
     ...loop([...roles.batch, ...roles.columns.slice(0, -1)], "parallel"),
-    ...(order === "rows-outer" ? [...rowLevels, ...columnLevels] : [...columnLevels, ...rowLevels]),
+    ...(choice.order === "rows-outer" ? [...rowLevels, ...columnLevels] : [...columnLevels, ...rowLevels]),
     ...loop(roles.contracted, "reduced"),
-    ...(panels > 1 ? [{ dim: column!, step: b.panelColumns, count: panels, kind: "panel" as const }] : []),
+    ...(panels > 1 ? [{ dim: column!, step: choice.panelColumns, count: panels, kind: "panel" as const }] : []),
   ];
   return levels.length > 8 ? undefined : levels;
 }
 
-function build(kernel: Kernel, machine: Machine, roles: Roles, b: Blocking, levels: readonly Level[], keep: { keepX: boolean; keepW: boolean }, arrayCycles: number): TiledKernel | undefined {
+function build(kernel: Kernel, machine: Machine, roles: Roles, b: TilingChoice, context: TilingContext, arrayCycles: number): TiledKernel | undefined {
   const engine = kernel.engine;
-  if (engine.kind !== "contraction") return undefined;
+  const levels = levelsOf(kernel, roles, b, context);
+  if (engine.kind !== "contraction" || levels === undefined) return undefined;
   const place = (slots: number): Operand[] => [
-    makeOperand("x", engine.x, b.tile, levels, keep.keepX, kernelOrder(engine.x), slots),
-    makeOperand("w", engine.w, b.tile, levels, keep.keepW, externalOrder(engine.w), slots),
+    makeOperand("x", engine.x, b.tile, levels, b.keepX, kernelOrder(engine.x), slots),
+    makeOperand("w", engine.w, b.tile, levels, b.keepW, externalOrder(engine.w), slots),
     ...kernel.epilogue.streams.map((access) => makeOperand("epilogue", access, b.tile, levels, false, kernelOrder(access), 2)),
   ];
   const fewest = place(2);
-  if ((keep.keepX && !keepMatters(fewest[0]!, levels)) || (keep.keepW && !keepMatters(fewest[1]!, levels))) return undefined;
+  if ((b.keepX && !mayKeep(fewest[0]!, levels, context)) || (b.keepW && !mayKeep(fewest[1]!, levels, context))) return undefined;
 
   const { M, K, sumBytes } = blockSizes(roles, b);
   const column = columnOf(roles);
@@ -122,7 +124,7 @@ function build(kernel: Kernel, machine: Machine, roles: Roles, b: Blocking, leve
   const splitsSum = levels.some((l) => l.kind === "reduced");
   const sumSlots = Math.min(sequence, Math.max(splitsSum ? panelCount : 2, Math.min(8, Math.floor(machine.accumulators.bytes / sumBytes))));
   if (sumSlots * sumBytes > machine.accumulators.bytes) return undefined;
-  const sums = { memory: "accumulator" as const, slots: sumSlots, slotBytes: sumBytes, address: 0, ring: ringOf(levels, panelRing, sumSlots) };
+  const sums = { memory: "accumulator" as const, slots: sumSlots, slotBytes: sumBytes, address: 0, ring: ringOf(levels, panelRing, sumSlots), dependent: panelRing };
 
   // As many slots as there is room for, up to four: the loads then run further ahead.
   const outBytes = align(M * b.panelColumns * bytesOf(kernel.epilogue.dtype));
@@ -142,13 +144,14 @@ function build(kernel: Kernel, machine: Machine, roles: Roles, b: Blocking, leve
     tailCycles: Math.ceil(machine.array.rows / machine.array.weightRowsPerCycle) + blockLatency({ rows: M, contracted: K, columns: b.panelColumns, dataflow: b.dataflow }, machine)
       + Math.ceil((M * b.panelColumns) / lanes) + machine.vector.latencyCycles,
   });
-  return { kernel, levels, tile: b.tile, dataflow: b.dataflow, panelColumns: b.panelColumns, operands, sums, staging, predicted };
+  return { kernel, choice: b, levels, tile: b.tile, dataflow: b.dataflow, panelColumns: b.panelColumns, operands, sums, staging, predicted };
 }
 
-/** Keeping only differs from reloading where some level is optional. */
-function keepMatters(operand: Operand, levels: readonly Level[]): boolean {
-  const outerDependent = (level: number) => operand.buffer.ring.some((_, d) => d > level && dependsOnLevel(operand, levels, d) && levels[d]!.count > 1);
-  return operand.resident.some((level) => outerDependent(level));
+/** Keeping only differs from reloading where dependent levels lie inside; it may not take slots for every sample of the batch. */
+function mayKeep(operand: Operand, levels: readonly Level[], context: TilingContext): boolean {
+  const inside = (level: number) => levels.flatMap((l, d) => (d > level && dependsOnLevel(operand, levels, d) ? [l] : []));
+  const kept = operand.resident.filter((level) => inside(level).some((l) => l.count > 1));
+  return kept.length > 0 && !kept.some((level) => inside(level).some((l) => l.dim === context.batchDim));
 }
 
 function dependsOnLevel(operand: Operand, levels: readonly Level[], level: number): boolean {

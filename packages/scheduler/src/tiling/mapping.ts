@@ -3,11 +3,11 @@ import { bytesOf } from "@systole/base";
 import type { Machine } from "@systole/isa";
 import type { Access, Kernel } from "../kernel.ts";
 import type { Level, Operand, TiledKernel } from "../schedule.ts";
-import { extentChoices, suffixTiles } from "./choices.ts";
+import { extentChoices, suffixTiles, type TilingContext } from "./choices.ts";
 import { chainCycles, predict, storeTraffic } from "./cost.ts";
 import { align, bufferOf, externalOrder, kernelOrder, makeOperand } from "./operand.ts";
 
-export function* mappingTilings(kernel: Kernel, machine: Machine): Generator<TiledKernel> {
+export function* mappingTilings(kernel: Kernel, machine: Machine, context: TilingContext): Generator<TiledKernel> {
   const parallel = kernel.dims.slice(0, kernel.parallel).map((d) => d.extent);
   const reduced = kernel.dims.slice(kernel.parallel).map((d) => d.extent);
   const seen = new Set<string>();
@@ -17,7 +17,7 @@ export function* mappingTilings(kernel: Kernel, machine: Machine): Generator<Til
       const key = tile.join(",");
       if (seen.has(key)) continue;
       seen.add(key);
-      const tiled = build(kernel, machine, tile);
+      const tiled = realiseMapping(kernel, machine, tile, context);
       if (tiled !== undefined) yield tiled;
     }
   }
@@ -41,11 +41,12 @@ function parallelTiles(extents: readonly number[], kernel: Kernel): number[][] {
   return [...tiles, ...boxes];
 }
 
-function build(kernel: Kernel, machine: Machine, tile: readonly number[]): TiledKernel | undefined {
+/** The tiling with this tile; undefined where it does not fit. */
+export function realiseMapping(kernel: Kernel, machine: Machine, tile: readonly number[], context: TilingContext): TiledKernel | undefined {
   const extent = (dim: number) => kernel.dims[dim]!.extent;
   const engine = kernel.engine;
   const levels: Level[] = kernel.dims.flatMap((_, dim) =>
-    tile[dim]! < extent(dim) ? [{ dim, step: tile[dim]!, count: Math.ceil(extent(dim) / tile[dim]!), kind: dim < kernel.parallel ? "parallel" as const : "reduced" as const }] : []);
+    tile[dim]! < extent(dim) || dim === context.batchDim ? [{ dim, step: tile[dim]!, count: Math.ceil(extent(dim) / tile[dim]!), kind: dim < kernel.parallel ? "parallel" as const : "reduced" as const }] : []);
   if (levels.length > 8) return undefined;
   const engineStreams = engine.kind === "reduction" ? engine.chain.streams : engine.kind === "scatter" ? [engine.updates] : [];
   const place = (slots: number): Operand[] => [
@@ -81,5 +82,6 @@ function build(kernel: Kernel, machine: Machine, tile: readonly number[]): Tiled
     kernel, levels, operands, machine, arrayCycles: 0, vectorCycles: engineCycles + epilogueCycles + tiles, stores, blocksPerIteration: 1,
     storeBytes: storeTraffic(kernel.output, tile, machine), tailCycles: Math.ceil(points / lanes) * 2 + 2 * machine.vector.latencyCycles,
   });
-  return { kernel, levels, tile, dataflow: "weight-stationary", panelColumns: 0, operands, sums, staging, predicted };
+  const choice = { tile, panelColumns: 0, dataflow: "weight-stationary", order: "rows-outer", keepX: false, keepW: false } as const;
+  return { kernel, choice, levels, tile, dataflow: "weight-stationary", panelColumns: 0, operands, sums, staging, predicted };
 }

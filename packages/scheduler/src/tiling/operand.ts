@@ -47,7 +47,7 @@ export function bufferOf(slotBytes: number, levels: readonly Level[], dependent:
   const sequence = dependent.reduce((n, level) => n * levels[level]!.count, 1);
   const moving = dependent.some((level) => level < outermostKept && levels[level]!.count > 1);
   const slots = Math.max(1, Math.min(sequence, kept.length > 0 ? inside * (moving ? 2 : 1) : Math.max(2, minimumSlots)));
-  return { memory, slots, slotBytes, address: 0, ring: ringOf(levels, dependent, slots) };
+  return { memory, slots, slotBytes, address: 0, ring: ringOf(levels, dependent, slots), dependent };
 }
 
 /** Slot = running index over the dependent levels, modulo the number of slots. */
