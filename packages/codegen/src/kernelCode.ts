@@ -185,8 +185,23 @@ class KernelWriter {
     const space = this.registers.space(dims.map((d) => this.#dimension(d)));
     const place = affine(output);
     const target = this.registers.generator({ space, buffer: this.#external(output), dtype: output.tensor.type.dtype, absolute: true, base: place.base * width, strides: dims.map((d) => (d.dim === 0 ? rowStride(output) : place.stride(d.dim)) * width) });
-    const source = this.#operandGenerator(operands.find((o) => o.role === "stream")!, space, dims);
-    return { engine: [], out: [{ op: "scatter", target, source, index: this.#indexGenerator(operands), rows: kernel.engine.rowCount, first: 0, last: 0 }] };
+    const updates = this.#operandGenerator(operands.find((o) => o.role === "stream")!, space, dims);
+    const index = this.#indexGenerator(operands);
+    const rows = kernel.engine.rowCount;
+    const { combine } = kernel.engine;
+    if (combine === undefined) return { engine: [], out: [{ op: "scatter", target, source: updates, index, rows, first: 0, last: 0 }] };
+    // The row as it is, combined with the update, goes back to its place.
+    const dtype = dtypeNames.indexOf(output.tensor.type.dtype);
+    const dense = this.#denseStrides(width);
+    const local = (buffer: Buffer) => this.registers.generator({ space, buffer: this.#onChip(buffer), dtype: output.tensor.type.dtype, strides: dims.map((d) => dense(d.dim)), ring: buffer });
+    const old = local(this.#t.sums ?? internal("a combining scatter has a buffer for the rows as they are"));
+    const result = local(this.#t.staging);
+    return { engine: [], out: [
+      { op: "gather", target: old, source: target, index, rows, first: 0, last: 0 },
+      { op: "vec", target: result, streams: 2, s0: old, s1: updates, s2: 0, s3: 0, s4: 0, s5: 0, stages: 1, reduction: 0, reduced: 0, order: 0, start: 0, first: 0, last: 0 },
+      { op: "vop", operation: elementwiseNames.indexOf(combine), a: 0, b: 1, c: 0, operands: dtype, dtype, immediate: 0n },
+      { op: "scatter", target, source: result, index, rows, first: 0, last: 0 },
+    ] };
   }
 
   #indexGenerator(operands: readonly Operand[]): number {

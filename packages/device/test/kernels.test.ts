@@ -1,5 +1,6 @@
 /** @file The committed module belongs to the committed sources. */
 import { expect, test } from "vitest";
+// @boundaries-ignore the script is no part of any package
 import { sourceHash } from "../../../scripts/buildKernels.ts";
 import { kernelsBase64, kernelsSourceHash } from "../src/generated/kernels.ts";
 import { decodeBase64 } from "../src/kernels.ts";

@@ -6,7 +6,7 @@
  * or when the chain it would join is full (8 stages, 6 streams, one engine).
  */
 import { allocate, bytesOf, elementwiseOps, fail, internal, type Dtype, type ElementwiseName, type Tensor, type TensorType } from "@systole/base";
-import { uses, type Graph, type Node, type Origin, type Params, type Value } from "@systole/ir";
+import { evaluatePrimitive, uses, type Graph, type Node, type Origin, type Params, type Value } from "@systole/ir";
 import { engineReads, readsOf, type Access, type Chain, type Coordinate, type Dimension, type Engine, type Kernel, type Reduction, type ScheduledTensor, type Source, type Stage } from "./kernel.ts";
 import { mapAccesses } from "./collapse.ts";
 import { broadcastView, isWhole, padView, reshapeView, reverseView, sliceView, transposeView, wholeView, type View } from "./view.ts";
@@ -141,7 +141,12 @@ class Former {
     const copy = this.#emit({ kind: "view", view }, source.type, node.origin, "copy");
     const again = this.#moveView(node, wholeView(copy));
     if (again !== undefined) return { kind: "view", view: again };
-    if (node.op === "pad") return { kind: "view", view: wholeView(this.#interiorPad(node as Node<"pad">, wholeView(copy))) };
+    if (node.op === "pad") {
+      const { low, interior } = (node as Node<"pad">).params;
+      const fill = this.#take(node.inputs[1]!);
+      const value: Expression = fill.kind === "immediate" ? fill : { kind: "view", view: broadcastView(this.#placed(node.inputs[1]!), node.outputs[0]!.type.shape, []) };
+      return { kind: "view", view: wholeView(this.#interiorPad(wholeView(copy), node.outputs[0]!.type, value, low, interior, node.origin)) };
+    }
     return internal(`movement ${node.op} of a whole tensor is not affine`);
   }
 
@@ -181,13 +186,9 @@ class Former {
   }
 
   /** Interior padding, or a fill value that is computed: the result is written in two steps, fill first. */
-  #interiorPad(node: Node<"pad">, view: View): ScheduledTensor {
-    const type = node.outputs[0]!.type;
-    const { low, interior } = node.params;
-    const fill = this.#take(node.inputs[1]!);
-    const target = this.#tensor(this.#name(node.origin), "temporary", type);
-    const value: Expression = fill.kind === "immediate" ? fill : { kind: "view", view: broadcastView(this.#viewOf(node.inputs[1]!), type.shape, []) };
-    this.#emitInto(value, type, wholeView(target), node.origin, "fill");
+  #interiorPad(view: View, type: TensorType, value: Expression, low: readonly number[], interior: readonly number[], origin: Origin): ScheduledTensor {
+    const target = this.#tensor(this.#name(origin), "temporary", type);
+    this.#emitInto(value, type, wholeView(target), origin, "fill");
     // Elements that survive negative amounts: c = low + i (interior + 1) must lie inside the result.
     const bounds = view.shape.map((extent, axis) => {
       const stride = interior[axis]! + 1;
@@ -198,7 +199,7 @@ class Former {
     if (bounds.some((b) => b.count === 0)) return target;
     const source = sliceView(view, bounds.map((b) => b.first), bounds.map((b) => b.first + b.count), bounds.map(() => 1));
     const place = sliceView(wholeView(target), bounds.map((b) => b.start), bounds.map((b) => b.start + (b.count - 1) * b.stride + 1), bounds.map((b) => b.stride));
-    this.#emitInto({ kind: "view", view: source }, { dtype: type.dtype, shape: source.shape }, place, node.origin, "pad");
+    this.#emitInto({ kind: "view", view: source }, { dtype: type.dtype, shape: source.shape }, place, origin, "pad");
     return target;
   }
 
@@ -240,13 +241,14 @@ class Former {
   // ---- engines ---------------------------------------------------------------------------------------------------
 
   #contraction(node: Node): Expression {
-    const x = this.#placed(node.inputs[0]!);
     const w = this.#placed(node.inputs[1]!);
+    const x = node.op === "conv" ? this.#dilated(node as Node<"conv">, w) : this.#placed(node.inputs[0]!);
     if (node.outputs[0]!.type.dtype !== "f32") {
       return fail("E0303", `the array multiplies f32 only, not ${node.outputs[0]!.type.dtype}`, { node: node.origin.node, operator: node.origin.operator });
     }
     const p = node.params as Params<"dot">;
     const labels = contractionLabels(node, x.shape, w.shape);
+    if ([...p.k].some((label) => labels.extent(label, true) === 0)) return { kind: "immediate", value: 0 };
     const dims = [...p.out, ...p.k].map((label, i) => ({ name: i < p.out.length ? label : `k${label}`, extent: labels.extent(label, i >= p.out.length) }));
     const parallel = p.out.length;
     const dimOf = (label: string, contracted: boolean) => (contracted ? parallel + p.k.indexOf(label) : p.out.indexOf(label));
@@ -258,7 +260,7 @@ class Former {
       const inW = p.w.includes(label) && !digit;
       return inX && inW ? "batch" as const : inX ? "row" as const : "column" as const;
     });
-    const xView = labels.pad === undefined ? x : this.#padOrCopy(x, labels.pad, node.inputs[0]!.type, node.origin);
+    const xView = labels.pad === undefined ? x : this.#padOrCopy(x, labels.pad, { dtype: "f32", shape: x.shape }, node.origin);
     const map = (view: View, of: string, isW: boolean): View => mapAxes(view, dims, [...of].map((label) => {
       if (isDigit(label)) return isW ? [{ dim: dimOf(label, true), factor: 1 }] : labels.window(label).map((t) => ({ dim: dimOf(label, t.contracted), factor: t.factor }));
       return [{ dim: p.k.includes(label) ? dimOf(label, true) : dimOf(label, false), factor: 1 }];
@@ -267,10 +269,27 @@ class Former {
     return { kind: "engine", pending: { origin: node.origin, dims, parallel, engine, origins: [] } };
   }
 
+  /**
+   * The input of a convolution with the holes of its dilation written out as zeros. A hole is no term of the sum; 0 * w changes no sum that
+   * started at +0, unless w is infinite or NaN: so the weights must be known to be finite.
+   */
+  #dilated(node: Node<"conv">, w: View): View {
+    const x = this.#placed(node.inputs[0]!);
+    const { lhsDilation, x: labels } = node.params;
+    if (lhsDilation.every((d) => d === 1)) return x;
+    const where = { node: node.origin.node, operator: node.origin.operator };
+    if (w.tensor.type.dtype === "f32" && !isFinite32(w.tensor)) fail("E0303", "a convolution with a dilated input needs constant, finite weights on this device", where);
+    const interior = [...labels].map((label) => (isDigit(label) ? lhsDilation[Number(label)]! - 1 : 0));
+    const shape = x.shape.map((extent, axis) => (extent === 0 ? 0 : (extent - 1) * (interior[axis]! + 1) + 1));
+    const type: TensorType = { dtype: "f32", shape };
+    return wholeView(this.#interiorPad(x, type, { kind: "immediate", value: 0 }, shape.map(() => 0), interior, node.origin));
+  }
+
   #reduction(node: Node): Expression {
     const source = node.inputs[0]!;
     const shape = source.type.shape;
     const form = reductionForm(node, shape);
+    if (form.dims.slice(form.parallel).some((d) => d.extent === 0)) return this.#emptyFold(node);
     let expression = this.#take(source);
     if (containsEngine(expression) || expression.kind === "index" || (form.window && expression.kind === "apply")) {
       this.#materialise(source, node.origin);
@@ -295,6 +314,14 @@ class Former {
     return { kind: "view", view: wholeView(target) };
   }
 
+  /** A fold of nothing is its start value, everywhere. */
+  #emptyFold(node: Node): Expression {
+    const type = node.outputs[0]!.type;
+    if (product(type.shape) === 0) return { kind: "immediate", value: type.dtype === "i64" ? 0n : 0 };
+    const operands = node.inputs.map(({ type: t }) => ({ ...t, data: allocate(t.dtype, product(t.shape)) }));
+    return { kind: "immediate", value: evaluatePrimitive(node.op, operands, node.params, "device")[0]!.data[0]! };
+  }
+
   #padOrCopy(view: View, pad: { low: readonly number[]; high: readonly number[]; fill: number }, type: TensorType, origin: Origin): View {
     const direct = padView(view, pad.low, pad.high, pad.fill);
     if (direct !== undefined) return direct;
@@ -317,9 +344,6 @@ class Former {
   }
 
   #scatter(node: Node<"scatter">): Expression {
-    if (node.params.kind !== "set") {
-      return fail("E0303", `the device scatters with kind "set" only, not "${node.params.kind}"`, { node: node.origin.node, operator: node.origin.operator });
-    }
     const type = node.outputs[0]!.type;
     const target = this.#tensor(this.#name(node.origin), "temporary", type);
     this.#emitInto({ kind: "view", view: this.#placed(node.inputs[0]!) }, type, wholeView(target), node.origin, "copy");
@@ -329,7 +353,7 @@ class Former {
     const shape = [count, ...type.shape.slice(1)];
     const updates = reshapeView(this.#placed(node.inputs[2]!), shape) ?? wholeView(this.#emit({ kind: "view", view: this.#placed(node.inputs[2]!) }, node.inputs[2]!.type, node.origin, "copy"), shape);
     const dims = shape.map((extent, i) => ({ name: i === 0 ? "row" : `s${i - 1}`, extent }));
-    const engine: Engine = { kind: "scatter", updates: accessOf(updates), index: accessOf(mapAxes(index, dims, [[{ dim: 0, factor: 1 }]])), rowCount: type.shape[0]! };
+    const engine: Engine = { kind: "scatter", updates: accessOf(updates), index: accessOf(mapAxes(index, dims, [[{ dim: 0, factor: 1 }]])), rowCount: type.shape[0]!, ...(node.params.kind === "set" ? {} : { combine: node.params.kind }) };
     this.#push({ origins: [node.origin], dims, parallel: dims.length, engine, epilogue: { streams: [], stages: [], dtype: type.dtype }, output: accessOf({ ...wholeView(target), shape }) }, node.origin);
     return { kind: "view", view: wholeView(target) };
   }
@@ -610,9 +634,6 @@ function contractionLabels(node: Node, xShape: readonly number[], wShape: readon
   const extent = (label: string, contracted: boolean) => (contracted ? at(p.w, wShape, label) : at(p.out, outShape, label));
   if (node.op === "dot") return { extent, window: () => internal("dot has no windows") };
   const c = node.params as Params<"conv">;
-  if (c.lhsDilation.some((d) => d !== 1)) {
-    fail("E0303", "the device has no dilated input of a convolution yet", { node: node.origin.node, operator: node.origin.operator });
-  }
   const low = [...p.x].map((label) => (isDigit(label) ? c.padding[Number(label)]![0] : 0));
   const high = [...p.x].map((label, axis) => (isDigit(label) ? neededHigh(c, Number(label), xShape[axis]!, at(p.out, outShape, label), at(p.w, wShape, label)) : 0));
   return {
@@ -695,6 +716,12 @@ export function bitsOf(value: number | bigint, dtype: Dtype, origin: Origin): nu
     return fail("E0303", `the fill value ${value} of type ${dtype} does not fit a load instruction`, { node: origin.node, operator: origin.operator });
   }
   return view.getUint32(0, true);
+}
+
+function isFinite32(t: ScheduledTensor): boolean {
+  if (t.data === undefined) return false;
+  const aligned = t.data.byteOffset % 4 === 0 ? t.data : t.data.slice();
+  return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 4).every(Number.isFinite);
 }
 
 function isSplat(t: Tensor): boolean {

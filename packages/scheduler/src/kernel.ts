@@ -75,8 +75,8 @@ export type Engine =
   | { readonly kind: "reduction"; readonly reduction: Reduction; readonly order: "sequential" | "blocked"; readonly chain: Chain; readonly dtype: Dtype }
   /** Rows of `rows` looked up by `index`: dimension 0 is the row of the result. */
   | { readonly kind: "gather"; readonly rows: Access; readonly index: Access; readonly rowCount: number }
-  /** The output's rows are overwritten by rows of the chain, dimension 0 looks up `index`. */
-  | { readonly kind: "scatter"; readonly updates: Access; readonly index: Access; readonly rowCount: number };
+  /** Rows of the output, looked up by `index` over dimension 0, are overwritten by updates or combined with them one after the other. */
+  | { readonly kind: "scatter"; readonly updates: Access; readonly index: Access; readonly rowCount: number; readonly combine?: "add" | "mul" | "max" | "min" };
 
 export interface Kernel {
   readonly name: string;

@@ -62,7 +62,7 @@ export interface TiledKernel {
   /** Columns of one gemm; 0 without contraction. */
   readonly panelColumns: number;
   readonly operands: readonly Operand[];
-  /** Running sums: accumulators for a contraction, data cache for a reduction that is tiled or has an epilogue. */
+  /** Running sums: accumulators for a contraction, data cache for a reduction that is tiled or has an epilogue; rows as they were for a combining scatter. */
   readonly sums: Buffer | undefined;
   /** What is stored to external memory, one tile (contraction: one panel) a slot. */
   readonly staging: Buffer;

@@ -34,6 +34,8 @@ function parallelTiles(extents: readonly number[], kernel: Kernel): number[][] {
   const targets = Array.from({ length: 21 }, (_, i) => 2 ** i);
   const tiles = suffixTiles(extents, targets);
   const rowsOnly = kernel.engine.kind === "gather" || kernel.engine.kind === "scatter";
+  // Combining reads what the row before may have written: one row at a time.
+  if (kernel.engine.kind === "scatter" && kernel.engine.combine !== undefined) return suffixTiles(extents.slice(1), targets).map((tile) => [1, ...tile]);
   if (rowsOnly || extents.length > 4 || extents.length < 2) return tiles;
   const most = extents.length === 2 ? 14 : extents.length === 3 ? 7 : 4;
   let boxes: number[][] = [[]];
@@ -61,8 +63,9 @@ export function realiseMapping(kernel: Kernel, machine: Machine, tile: readonly 
   const staging = bufferOf(align(points * bytesOf(kernel.epilogue.dtype)), levels, parallelLevels, [], 2, "cache");
   const hasReducedLevel = levels.some((l) => l.kind === "reduced");
   const trivialEpilogue = kernel.epilogue.stages.length === 0 && kernel.epilogue.streams.length === 0;
-  const needsSums = engine.kind === "reduction" && !scan && (hasReducedLevel || !trivialEpilogue);
-  const sums = needsSums ? bufferOf(align(points * bytesOf(engine.dtype)), levels, parallelLevels, [], 2, "cache") : undefined;
+  const combines = engine.kind === "scatter" && engine.combine !== undefined;
+  const needsSums = combines || (engine.kind === "reduction" && !scan && (hasReducedLevel || !trivialEpilogue));
+  const sums = needsSums ? bufferOf(align(points * bytesOf(engine.kind === "reduction" ? engine.dtype : kernel.epilogue.dtype)), levels, parallelLevels, [], 2, "cache") : undefined;
   const results = [staging, ...(sums === undefined ? [] : [sums])];
   const cacheBytes = (all: readonly Operand[]) => [...results, ...all.map((o) => o.buffer)].reduce((sum, buffer) => sum + buffer.slots * buffer.slotBytes, 0);
   const operands = [4, 3, 2].map(place).find((all) => cacheBytes(all) <= machine.dataCache.bytes);
