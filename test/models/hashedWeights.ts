@@ -15,7 +15,7 @@ export function withHashedWeights(bytes: Uint8Array): Uint8Array {
   for (const node of graph.node.filter(isFill)) {
     const name = node.output![0]!;
     const shape = shapes.get(node.input![0]!)!;
-    graph.initializer.push(onnxProto.onnx.TensorProto.create({ name, dims: shape, dataType: onnxProto.onnx.TensorProto.DataType.FLOAT, rawData: fill(name, shape, consumers.get(name) ?? { operator: "", position: 0 }) }));
+    graph.initializer.push(onnxProto.onnx.TensorProto.create({ name, dims: shape, dataType: onnxProto.onnx.TensorProto.DataType.FLOAT, rawData: fill(name, shape, consumers.get(name) ?? { operator: "", position: 0, summed: false }) }));
   }
   graph.node = graph.node.filter((node) => !isFill(node));
   return onnxProto.onnx.ModelProto.encode(model).finish();
@@ -24,15 +24,18 @@ export function withHashedWeights(bytes: Uint8Array): Uint8Array {
 interface Consumer {
   readonly operator: string;
   readonly position: number;
+  /** The consumer's result goes straight into a sum of branches. */
+  readonly summed: boolean;
 }
 
 /** The operator that uses each value, through Unsqueeze. */
 function consumersOf(graph: Onnx.GraphProto): Map<string, Consumer> {
   const consumers = new Map<string, Consumer>();
   for (const node of [...graph.node].reverse()) {
+    const next = consumers.get(node.output![0]!);
     node.input!.forEach((name, position) => {
-      const through = node.opType === "Unsqueeze" ? consumers.get(node.output![0]!) : undefined;
-      consumers.set(name, through ?? { operator: node.opType!, position });
+      const through = node.opType === "Unsqueeze" ? next : undefined;
+      consumers.set(name, through ?? { operator: node.opType!, position, summed: next?.operator === "Sum" });
     });
   }
   return consumers;
@@ -47,15 +50,17 @@ function fill(name: string, shape: readonly number[], consumer: Consumer): Uint8
   return new Uint8Array(values.buffer);
 }
 
-function rangeOf({ operator, position }: Consumer, shape: readonly number[], count: number): readonly [number, number] {
+function rangeOf({ operator, position, summed }: Consumer, shape: readonly number[], count: number): readonly [number, number] {
   const weight = (operator === "Conv" || operator === "Gemm") && position === 1;
   if (weight) {
-    // Uniform with variance 2 / fan-in, for networks of rectifiers.
+    // Uniform with variance 2 / fan-in: rectified activations keep their mean square.
     const bound = Math.sqrt(6 / (count / shape[0]!));
     return [-bound, bound];
   }
   if (operator === "BatchNormalization" && position === 4) return [0.5, 1.5];
-  if ((operator === "BatchNormalization" && position === 1) || operator === "Mul") return [0.5, 1];
+  // A branch that is added to another one is small, or sixteen sums would let the logits explode.
+  if (operator === "BatchNormalization" && position === 1) return summed ? [0.1, 0.4] : [0.7, 1.2];
+  if (operator === "Mul") return [0.8, 1.2];
   return [-0.1, 0.1];
 }
 

@@ -249,7 +249,7 @@ class Former {
     const p = node.params as Params<"dot">;
     const labels = contractionLabels(node, x.shape, w.shape);
     if ([...p.k].some((label) => labels.extent(label, true) === 0)) return { kind: "immediate", value: 0 };
-    const dims = [...p.out, ...p.k].map((label, i) => ({ name: i < p.out.length ? label : `k${label}`, extent: labels.extent(label, i >= p.out.length) }));
+    const dims = [...p.out, ...p.k].map((label, i) => ({ name: dimensionName(label, i >= p.out.length, [...p.out].filter(isDigit).length), extent: labels.extent(label, i >= p.out.length) }));
     const parallel = p.out.length;
     const dimOf = (label: string, contracted: boolean) => (contracted ? parallel + p.k.indexOf(label) : p.out.indexOf(label));
     const classes = dims.map((_, i) => {
@@ -395,8 +395,10 @@ class Former {
     const engine = findEngine(expression);
     const dims = engine?.dims ?? type.shape.map((extent, axis) => ({ name: `d${axis}`, extent }));
     const epilogue = this.#chain(expression, type.dtype, (view) => view, (axis) => axis);
-    const origins = uniqueOrigins([...(engine === undefined ? [] : [engine.origin, ...engine.origins]), ...originsOf(expression), ...(origin.node === "" ? [] : [origin])]);
-    this.#push({ origins: origins.length > 0 ? origins : [{ node: purpose, operator: "" }], dims, parallel: engine?.parallel ?? dims.length, engine: engine?.engine ?? { kind: "none" }, epilogue, output: accessOf(place) }, origins[0] ?? origin);
+    const origins = uniqueOrigins([...(engine === undefined ? [] : [engine.origin, ...engine.origins]), ...originsOf(expression)]);
+    // Movement alone has no work of its own: the copy belongs to whoever asked for it.
+    const whose = origins.length > 0 ? origins : [origin.node === "" ? { node: purpose, operator: "" } : origin];
+    this.#push({ origins: whose, dims, parallel: engine?.parallel ?? dims.length, engine: engine?.engine ?? { kind: "none" }, epilogue, output: accessOf(place) }, whose[0]!);
   }
 
   #push(kernel: Omit<Kernel, "name">, origin: Origin): void {
@@ -619,6 +621,13 @@ function isAffineRows(view: View): boolean {
 // ---- loop nests of the engines -------------------------------------------------------------------------------------
 
 const isDigit = (label: string): boolean => label >= "0" && label <= "9";
+
+/** Labels as people name them: output pixel (oh, ow), kernel position (kh, kw), input and output channel. */
+function dimensionName(label: string, contracted: boolean, spatial: number): string {
+  if (isDigit(label)) return `${contracted ? "k" : "o"}${"dhw"[3 - spatial + Number(label)] ?? label}`;
+  if (spatial > 0 && (label === "i" || label === "o")) return `${label}c`;
+  return label;
+}
 
 interface ContractionLabels {
   readonly extent: (label: string, contracted: boolean) => number;

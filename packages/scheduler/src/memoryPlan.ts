@@ -37,7 +37,7 @@ export function planExternal(tensors: readonly ScheduledTensor[], kernels: reado
   }
   const externalBytes = placed.reduce((end, p) => Math.max(end, p.address + p.bytes), 0);
   if (externalBytes > machine.external.bytes) {
-    fail("E0302", `the program needs ${externalBytes} bytes of external memory, machine "${machine.name}" has ${machine.external.bytes}: ${externalBytes - machine.external.bytes} bytes are missing`);
+    fail("E0302", `the program does not fit the external memory of machine "${machine.name}": required ${externalBytes}, available ${machine.external.bytes}, missing ${externalBytes - machine.external.bytes} bytes`);
   }
   const byId = new Map(placed.map((p) => [p.tensor.id, p]));
   return { tensors: tensors.map((t) => ({ ...t, address: byId.get(t.id)!.address, bytes: byId.get(t.id)!.bytes })), externalBytes };

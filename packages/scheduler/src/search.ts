@@ -128,9 +128,26 @@ function transplant(tiled: TiledKernel, kernel: Kernel): TiledKernel {
   return { ...tiled, kernel, operands: tiled.operands.map((operand, i) => ({ ...operand, access: accesses[i]! })) };
 }
 
+/** The smallest tile that the kernel could have, against what the machine has. */
 function refuse(kernel: Kernel, machine: Machine): never {
   const origin = kernel.origins[0];
-  const smallest = kernel.dims.map((d) => `${d.name}=${d.extent}`).join(" ");
-  return fail("E0302", `no tile of kernel "${kernel.name}" (${smallest}) fits the on-chip memories: available ${machine.dataCache.bytes} bytes of data cache and ${machine.accumulators.bytes} bytes of accumulators`,
-    { kernel: kernel.name, ...(origin === undefined ? {} : { node: origin.node, operator: origin.operator }) });
+  const where = { kernel: kernel.name, ...(origin === undefined ? {} : { node: origin.node, operator: origin.operator }) };
+  const roomy: Machine = { ...machine, dataCache: { ...machine.dataCache, bytes: Number.MAX_SAFE_INTEGER }, accumulators: { ...machine.accumulators, bytes: Number.MAX_SAFE_INTEGER } };
+  let required = { cache: Infinity, accumulator: Infinity };
+  for (const tiled of tilingsOf(kernel, roomy)) {
+    const need = onChipBytes(tiled);
+    if (need.cache + need.accumulator < required.cache + required.accumulator) required = need;
+  }
+  const dims = kernel.dims.map((d) => `${d.name}=${d.extent}`).join(" ");
+  if (required.cache === Infinity) return fail("E0303", `kernel "${kernel.name}" (${dims}) needs more than 8 loop levels`, where);
+  const missing = (need: number, have: number) => `required ${need}, available ${have}, missing ${Math.max(0, need - have)} bytes`;
+  return fail("E0302", `the smallest tile of kernel "${kernel.name}" (${dims}) does not fit: data cache ${missing(required.cache, machine.dataCache.bytes)}; accumulators ${missing(required.accumulator, machine.accumulators.bytes)}`, where,
+    ["Take a machine with larger memories, or split the operator."]);
+}
+
+function onChipBytes(tiled: TiledKernel): { cache: number; accumulator: number } {
+  const buffers = [...tiled.operands.map((o) => o.buffer), tiled.staging, ...(tiled.sums === undefined ? [] : [tiled.sums])];
+  // Two slots each, or one where there is one tile, is the least that the search accepts.
+  const bytes = (memory: string) => buffers.filter((b) => b.memory === memory).reduce((sum, b) => sum + Math.min(2, b.slots) * b.slotBytes, 0);
+  return { cache: bytes("cache"), accumulator: bytes("accumulator") };
 }

@@ -140,6 +140,7 @@ export function convertArray(from: Dtype, x: NumericArray, to: Dtype, out: Numer
   if (from === to || (isFloat(from) && isFloat(to))) {
     (out as { set(values: ArrayLike<number | bigint>): void }).set(x);
   } else if (to === "bool") {
+    // oxlint-disable-next-line eqeqeq -- a number or a bigint
     for (let i = 0; i < out.length; i++) out[i] = x[i] == 0 ? 0 : 1;
   } else if (isFloat(to)) {
     for (let i = 0; i < out.length; i++) out[i] = Number(x[i]!);

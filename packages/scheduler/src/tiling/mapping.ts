@@ -1,7 +1,7 @@
 /** @file Tilings of everything that runs on the vector unit or the DMA alone: maps, reductions, scans, gathers, scatters. */
 import { bytesOf } from "@systole/base";
 import type { Machine } from "@systole/isa";
-import type { Access, Kernel } from "../kernel.ts";
+import type { Kernel } from "../kernel.ts";
 import type { Level, Operand, TiledKernel } from "../schedule.ts";
 import { extentChoices, suffixTiles, type TilingContext } from "./choices.ts";
 import { chainCycles, predict, storeTraffic } from "./cost.ts";

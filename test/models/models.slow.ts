@@ -1,0 +1,104 @@
+/**
+ * @file Real models and architectures from ONNX bytes to numbers, on every machine: within 1e-4 relative plus 1e-5 absolute of the stored
+ * outputs or of ONNX Runtime Web, the same bits on every machine, and as many cycles without values as with them.
+ */
+import { compile, Device, InputError, numbersOf, presetNames, presets, type Compiled, type PresetName, type Tensor } from "@systole/systole";
+import { afterAll, describe, expect, test } from "vitest";
+import { expectedOf, mismatch, runOnnxRuntime, type Expected } from "../onnxRuntime.ts";
+import { difference, randomTensor } from "../support.ts";
+import { architectures, dataSetsOf, haveData, readArchitecture, readModel, realModels, removeUnpacked, type DataSet, type ModelRow } from "./zoo.ts";
+
+const relative = 1e-4;
+const absolute = 1e-5;
+
+interface Comparison {
+  readonly inputs: ReadonlyMap<string, Tensor>;
+  readonly expected: ReadonlyMap<string, Expected>;
+}
+
+/** Compiles for every machine, or gives the message of the refusal. */
+function compiledFor(bytes: Uint8Array, machineNames: readonly PresetName[], row: Partial<ModelRow>): readonly Compiled[] | InputError {
+  try {
+    return machineNames.map((name) => compile(bytes, presets[name], { batch: 1, ...(row.shapes === undefined ? {} : { shapes: row.shapes }) }));
+  } catch (error) {
+    if (error instanceof InputError) return error;
+    throw error;
+  }
+}
+
+function randomInputsOf({ model }: Compiled, seed: number, [low, high]: readonly [number, number] = [-1, 1]): Map<string, Tensor> {
+  return new Map(model.inputs.map(({ name, type }, i) => {
+    const t = randomTensor(type.dtype, type.shape, seed + i);
+    if (type.dtype === "f32") for (let k = 0; k < t.data.length; k++) t.data[k] = low + ((high - low) * (Number(t.data[k]) + 1)) / 2;
+    return [name, t];
+  }));
+}
+
+function stored({ model }: Compiled, set: DataSet): Comparison {
+  return {
+    inputs: new Map(model.inputs.flatMap(({ name }, i) => (set.inputs[i] === undefined ? [] : [[name, set.inputs[i]] as const]))),
+    expected: new Map(model.outputs.map(({ name }, i) => [name, expectedOf(set.outputs[i]!)])),
+  };
+}
+
+/** Runs everything on every machine; returns the outputs of the first one. */
+function check(compiled: readonly Compiled[], machineNames: readonly PresetName[], comparisons: readonly Comparison[]): readonly ReadonlyMap<string, Tensor>[] {
+  const first: ReadonlyMap<string, Tensor>[] = [];
+  compiled.forEach(({ image }, at) => {
+    const device = new Device(image, presets[machineNames[at]!]);
+    const timed = device.run(new Map(), { timingOnly: true });
+    comparisons.forEach(({ inputs, expected }, k) => {
+      const where = `${machineNames[at]}, data set ${k}`;
+      const { outputs, cycles } = device.run(inputs);
+      expect(cycles, `${where}: cycles with values and without`).toBe(timed.cycles);
+      expect([...outputs.keys()].sort(), where).toEqual([...expected.keys()].sort());
+      for (const [name, wanted] of expected) {
+        const tensor = outputs.get(name)!;
+        expect(mismatch(tensor, wanted, relative, absolute), `${where}, output ${name}`).toBeUndefined();
+        if (at > 0) expect(difference(tensor, first[k]!.get(name)!), `${where} against ${machineNames[0]}, output ${name}`).toBeUndefined();
+      }
+      if (at === 0) first.push(outputs);
+    });
+  });
+  return first;
+}
+
+describe.skipIf(!haveData)("real models", () => {
+  for (const row of realModels) {
+    test(row.file, async ({ skip }) => {
+      const bytes = readModel(row);
+      const compiled = compiledFor(bytes, presetNames, row);
+      if (compiled instanceof InputError) {
+        if (row.mayBeRefused !== true) throw compiled;
+        return skip(compiled.message);
+      }
+      const sets = dataSetsOf(row);
+      const inputs = randomInputsOf(compiled[0]!, 5, row.range);
+      const comparisons = sets.length > 0 ? sets.map((set) => stored(compiled[0]!, set)) : [{ inputs, expected: await runOnnxRuntime(bytes, inputs) }];
+      check(compiled, presetNames, comparisons);
+    });
+  }
+});
+
+describe.skipIf(!haveData)("architectures with hashed weights", () => {
+  afterAll(removeUnpacked);
+
+  for (const { name, presets: machineNames } of architectures) {
+    test(name, async () => {
+      const bytes = readArchitecture(name);
+      const compiled = compiledFor(bytes, machineNames, {});
+      if (compiled instanceof InputError) throw compiled;
+      const inputs = randomInputsOf(compiled[0]!, 5);
+      const [outputs] = check(compiled, machineNames, [{ inputs, expected: await runOnnxRuntime(bytes, inputs) }]);
+      for (const [output, tensor] of outputs!) expectSpread(tensor, `${name} ${output}`);
+    });
+  }
+});
+
+/** Outputs that are all alike, or one of 1 among zeros, would agree with anything. */
+function expectSpread(tensor: Tensor, what: string): void {
+  const values = numbersOf(tensor);
+  expect(new Set(values).size, `${what}: distinct values`).toBeGreaterThan(values.length / 2);
+  expect(Math.max(...values), `${what}: largest value`).toBeLessThan(0.9);
+  expect(Math.max(...values), `${what}: largest value`).toBeGreaterThan(4 * absolute);
+}
