@@ -1,7 +1,7 @@
 /**
  * @file Gives the architectures of the ONNX light set varied weights. Their files make every weight 0.02 by a ConstantOfShape node;
  * here each such node becomes an initializer filled by a hash of its name, scaled by what consumes it, so that activations keep
- * their size through the network.
+ * about their size through the network and a softmax at the end has spread.
  */
 import onnxProto, { type onnx as Onnx } from "onnx-proto";
 import { hash } from "../support.ts";
@@ -16,6 +16,12 @@ export function withHashedWeights(bytes: Uint8Array): Uint8Array {
     const name = node.output![0]!;
     const shape = shapes.get(node.input![0]!)!;
     graph.initializer.push(onnxProto.onnx.TensorProto.create({ name, dims: shape, dataType: onnxProto.onnx.TensorProto.DataType.FLOAT, rawData: fill(name, shape, consumers.get(name) ?? { operator: "", position: 0, summed: false }) }));
+  }
+  // Some files keep stored statistics, with variances of channels that never fire: these would blow random activations up.
+  for (const stored of graph.initializer) {
+    const consumer = consumers.get(stored.name!);
+    if (consumer?.operator !== "BatchNormalization" || stored.dataType !== onnxProto.onnx.TensorProto.DataType.FLOAT) continue;
+    Object.assign(stored, { rawData: fill(stored.name!, stored.dims!.map(Number), consumer), floatData: [] });
   }
   graph.node = graph.node.filter((node) => !isFill(node));
   return onnxProto.onnx.ModelProto.encode(model).finish();
@@ -53,13 +59,13 @@ function fill(name: string, shape: readonly number[], consumer: Consumer): Uint8
 function rangeOf({ operator, position, summed }: Consumer, shape: readonly number[], count: number): readonly [number, number] {
   const weight = (operator === "Conv" || operator === "Gemm") && position === 1;
   if (weight) {
-    // Uniform with variance 2 / fan-in: rectified activations keep their mean square.
-    const bound = Math.sqrt(6 / (count / shape[0]!));
+    // Uniform with a variance of 1.5 / fan-in: rectified activations keep their mean square, with some room for max pooling.
+    const bound = Math.sqrt(4.5 / (count / shape[0]!));
     return [-bound, bound];
   }
   if (operator === "BatchNormalization" && position === 4) return [0.5, 1.5];
   // A branch that is added to another one is small, or sixteen sums would let the logits explode.
-  if (operator === "BatchNormalization" && position === 1) return summed ? [0.1, 0.4] : [0.7, 1.2];
+  if (operator === "BatchNormalization" && position === 1) return summed ? [0.1, 0.4] : [0.8, 1.3];
   if (operator === "Mul") return [0.8, 1.2];
   return [-0.1, 0.1];
 }

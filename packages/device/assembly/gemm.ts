@@ -1,99 +1,226 @@
 /**
  * @file Contractions in float32: every sum takes its terms in ascending k, a rounded multiply and a rounded add each.
- * Lanes are columns, so a lane is one sum and no order changes. k is a table of segments: byte offsets into a row
- * of x, each followed by `length` elements `xStride` bytes apart. The right operand is read row by row: 8 columns at w,
- * the next k `wStride` bytes further.
+ * Lanes are columns, so a lane is one sum and no order changes. Columns are done in panels of 16, rows in pairs; where
+ * there is more than one panel, pairs of rows are first interleaved along k so that the inner loop has one pointer for both.
+ * k is a table of segments: byte offsets, each followed by `length` elements at even strides.
  */
+
+/** Along k a panel of w stays in the first cache for so many terms; sums are stored and loaded again between. */
+const depth: i32 = 256;
+/** Interleaved rows of one chunk. */
+const chunkBytes: i32 = 1 << 17;
+
+/** What a step knows before it runs: 13 words, written by src/values/gemm.ts in this order. */
+// @ts-ignore: decorator
+@unmanaged
+class Block {
+  rows: i32;
+  /** Pairs (x offset, out offset), the last one repeated up to an even count. */
+  rowTable: usize;
+  xSegments: usize;
+  wSegments: usize;
+  count: i32;
+  length: i32;
+  xStride: usize;
+  wStride: usize;
+  wColumn: usize;
+  outColumn: usize;
+  contracted: i32;
+  inPlace: i32;
+  /** 128 bytes for sums whose columns are not adjacent or not all there. */
+  spare: usize;
+}
 
 // @ts-ignore: decorator
 @inline function step(sum: v128, x: v128, w: v128): v128 { return f32x4.add(sum, f32x4.mul(x, w)); }
 
-/** Four rows by eight columns. Rows may repeat (a tail repeats its last row): all sums are loaded before any is stored. */
+/** Two interleaved rows by 16 columns (8 if not `wide`), `k` terms. Rows may be the same: all sums are loaded before any is stored. */
 // @ts-ignore: decorator
-@inline function tile(
-  x0: usize, x1: usize, x2: usize, x3: usize, o0: usize, o1: usize, o2: usize, o3: usize,
-  segments: usize, count: i32, length: i32, xStride: usize, w: usize, wStride: usize, start: i32,
+@inline function packedTile(wide: bool, o0: usize, o1: usize, x: usize, w: usize, k: i32, wStride: usize, start: i32): void {
+  let s0 = f32x4.splat(0), s1 = s0, s2 = s0, s3 = s0, t0 = s0, t1 = s0, t2 = s0, t3 = s0;
+  if (!start) {
+    s0 = v128.load(o0); s1 = v128.load(o0, 16);
+    t0 = v128.load(o1); t1 = v128.load(o1, 16);
+    if (wide) {
+      s2 = v128.load(o0, 32); s3 = v128.load(o0, 48);
+      t2 = v128.load(o1, 32); t3 = v128.load(o1, 48);
+    }
+  }
+  const end = x + (<usize>k << 3);
+  for (; x < end; x += 8, w += wStride) {
+    const a = v128.load(w), b = v128.load(w, 16);
+    const p = v128.load_splat<f32>(x), q = v128.load_splat<f32>(x, 4);
+    s0 = step(s0, p, a); s1 = step(s1, p, b);
+    t0 = step(t0, q, a); t1 = step(t1, q, b);
+    if (wide) {
+      const c = v128.load(w, 32), d = v128.load(w, 48);
+      s2 = step(s2, p, c); s3 = step(s3, p, d);
+      t2 = step(t2, q, c); t3 = step(t3, q, d);
+    }
+  }
+  v128.store(o0, s0); v128.store(o0, s1, 16);
+  v128.store(o1, t0); v128.store(o1, t1, 16);
+  if (wide) {
+    v128.store(o0, s2, 32); v128.store(o0, s3, 48);
+    v128.store(o1, t2, 32); v128.store(o1, t3, 48);
+  }
+}
+
+/** The same with x where it lies: two rows, k in segments. */
+// @ts-ignore: decorator
+@inline function looseTile(
+  wide: bool, o0: usize, o1: usize, x0: usize, x1: usize, segments: usize, count: i32, length: i32, xStride: usize, w: usize, wStride: usize, start: i32,
 ): void {
   let s0 = f32x4.splat(0), s1 = s0, s2 = s0, s3 = s0, t0 = s0, t1 = s0, t2 = s0, t3 = s0;
   if (!start) {
-    s0 = v128.load(o0); t0 = v128.load(o0, 16);
-    s1 = v128.load(o1); t1 = v128.load(o1, 16);
-    s2 = v128.load(o2); t2 = v128.load(o2, 16);
-    s3 = v128.load(o3); t3 = v128.load(o3, 16);
+    s0 = v128.load(o0); s1 = v128.load(o0, 16);
+    t0 = v128.load(o1); t1 = v128.load(o1, 16);
+    if (wide) {
+      s2 = v128.load(o0, 32); s3 = v128.load(o0, 48);
+      t2 = v128.load(o1, 32); t3 = v128.load(o1, 48);
+    }
   }
   const end = segments + (<usize>count << 2);
   for (; segments < end; segments += 4) {
     const offset = load<u32>(segments);
-    let p0 = x0 + offset, p1 = x1 + offset, p2 = x2 + offset, p3 = x3 + offset;
+    let p0 = x0 + offset, p1 = x1 + offset;
     for (let k = length; k > 0; k--) {
       const a = v128.load(w), b = v128.load(w, 16);
-      let x = v128.load_splat<f32>(p0);
-      s0 = step(s0, x, a); t0 = step(t0, x, b);
-      x = v128.load_splat<f32>(p1);
-      s1 = step(s1, x, a); t1 = step(t1, x, b);
-      x = v128.load_splat<f32>(p2);
-      s2 = step(s2, x, a); t2 = step(t2, x, b);
-      x = v128.load_splat<f32>(p3);
-      s3 = step(s3, x, a); t3 = step(t3, x, b);
-      p0 += xStride; p1 += xStride; p2 += xStride; p3 += xStride; w += wStride;
+      const p = v128.load_splat<f32>(p0), q = v128.load_splat<f32>(p1);
+      s0 = step(s0, p, a); s1 = step(s1, p, b);
+      t0 = step(t0, q, a); t1 = step(t1, q, b);
+      if (wide) {
+        const c = v128.load(w, 32), d = v128.load(w, 48);
+        s2 = step(s2, p, c); s3 = step(s3, p, d);
+        t2 = step(t2, q, c); t3 = step(t3, q, d);
+      }
+      p0 += xStride; p1 += xStride; w += wStride;
     }
   }
-  v128.store(o0, s0); v128.store(o0, t0, 16);
-  v128.store(o1, s1); v128.store(o1, t1, 16);
-  v128.store(o2, s2); v128.store(o2, t2, 16);
-  v128.store(o3, s3); v128.store(o3, t3, 16);
+  v128.store(o0, s0); v128.store(o0, s1, 16);
+  v128.store(o1, t0); v128.store(o1, t1, 16);
+  if (wide) {
+    v128.store(o0, s2, 32); v128.store(o0, s3, 48);
+    v128.store(o1, t2, 32); v128.store(o1, t3, 48);
+  }
 }
 
 function moveColumns(target: usize, targetStride: usize, source: usize, sourceStride: usize, columns: i32): void {
   for (let n = 0; n < columns; n++, target += targetStride, source += sourceStride) store<u32>(target, load<u32>(source));
 }
 
-/**
- * One panel of up to 8 columns for `quads` groups of four rows. `rows` is a table of pairs (x offset, out offset). Where
- * `columns` < 8 or columns of out are not adjacent, sums pass through the 128 bytes at `spare`.
- */
-export function gemmPanel(
-  quads: i32, rows: usize, x: usize, out: usize, segments: usize, count: i32, length: i32, xStride: usize,
-  w: usize, wStride: usize, columns: i32, outStride: usize, start: i32, spare: usize,
+/** One panel for pairs of interleaved rows at `x`, `pitch` bytes from pair to pair. */
+function packedPanel(
+  b: Block, pairs: i32, rows: usize, x: usize, pitch: usize, out: usize, w: usize, k: i32, wStride: usize, columns: i32, start: i32,
 ): void {
-  const direct = columns == 8 && outStride == 4;
-  for (let q = 0; q < quads; q++, rows += 32) {
-    const x0 = x + load<u32>(rows), x1 = x + load<u32>(rows, 8), x2 = x + load<u32>(rows, 16), x3 = x + load<u32>(rows, 24);
-    const o0 = out + load<u32>(rows, 4), o1 = out + load<u32>(rows, 12), o2 = out + load<u32>(rows, 20), o3 = out + load<u32>(rows, 28);
+  const direct = columns == 16 && b.outColumn == 4;
+  const spare = b.spare;
+  for (let p = 0; p < pairs; p++, rows += 16, x += pitch) {
+    const o0 = out + load<u32>(rows, 4), o1 = out + load<u32>(rows, 12);
     if (direct) {
-      tile(x0, x1, x2, x3, o0, o1, o2, o3, segments, count, length, xStride, w, wStride, start);
+      packedTile(true, o0, o1, x, w, k, wStride, start);
       continue;
     }
-    if (!start) {
-      moveColumns(spare, 4, o0, outStride, columns);
-      moveColumns(spare + 32, 4, o1, outStride, columns);
-      moveColumns(spare + 64, 4, o2, outStride, columns);
-      moveColumns(spare + 96, 4, o3, outStride, columns);
+    if (!start) gatherSums(b, o0, o1, columns);
+    if (columns > 8) packedTile(true, spare, spare + 64, x, w, k, wStride, start);
+    else packedTile(false, spare, spare + 64, x, w, k, wStride, start);
+    scatterSums(b, o0, o1, columns);
+  }
+}
+
+/** One panel for all rows of the block with x where it lies. */
+function loosePanel(b: Block, pairs: i32, x: usize, out: usize, w: usize, wStride: usize, columns: i32, start: i32): void {
+  const direct = columns == 16 && b.outColumn == 4;
+  const spare = b.spare, segments = b.xSegments, count = b.count, length = b.length, xStride = b.xStride;
+  let rows = b.rowTable;
+  for (let p = 0; p < pairs; p++, rows += 16) {
+    const x0 = x + load<u32>(rows), x1 = x + load<u32>(rows, 8), o0 = out + load<u32>(rows, 4), o1 = out + load<u32>(rows, 12);
+    if (direct) {
+      looseTile(true, o0, o1, x0, x1, segments, count, length, xStride, w, wStride, start);
+      continue;
     }
-    tile(x0, x1, x2, x3, spare, spare + 32, spare + 64, spare + 96, segments, count, length, xStride, w, wStride, start);
-    moveColumns(o0, outStride, spare, 4, columns);
-    moveColumns(o1, outStride, spare + 32, 4, columns);
-    moveColumns(o2, outStride, spare + 64, 4, columns);
-    moveColumns(o3, outStride, spare + 96, 4, columns);
+    if (!start) gatherSums(b, o0, o1, columns);
+    if (columns > 8) looseTile(true, spare, spare + 64, x0, x1, segments, count, length, xStride, w, wStride, start);
+    else looseTile(false, spare, spare + 64, x0, x1, segments, count, length, xStride, w, wStride, start);
+    scatterSums(b, o0, o1, columns);
   }
 }
 
-/** All full panels of 8 adjacent columns with the right operand in place: panel p starts 32 p bytes further. */
-export function gemmPanels(
-  quads: i32, rows: usize, x: usize, out: usize, segments: usize, count: i32, length: i32, xStride: usize,
-  w: usize, wStride: usize, panels: i32, start: i32,
-): void {
-  for (let p = 0; p < panels; p++, w += 32, out += 32) {
-    gemmPanel(quads, rows, x, out, segments, count, length, xStride, w, wStride, 8, 4, start, 0);
+function gatherSums(b: Block, o0: usize, o1: usize, columns: i32): void {
+  moveColumns(b.spare, 4, o0, b.outColumn, columns);
+  moveColumns(b.spare + 64, 4, o1, b.outColumn, columns);
+}
+
+function scatterSums(b: Block, o0: usize, o1: usize, columns: i32): void {
+  moveColumns(o0, b.outColumn, b.spare, 4, columns);
+  moveColumns(o1, b.outColumn, b.spare + 64, 4, columns);
+}
+
+/** Interleaves pairs of rows along k: target[k] = row 0 at k, row 1 at k. */
+function packRows(b: Block, pairs: i32, rows: usize, x: usize, target: usize): void {
+  const xStride = b.xStride, end = b.xSegments + (<usize>b.count << 2);
+  for (let p = 0; p < pairs; p++, rows += 16) {
+    const x0 = x + load<u32>(rows), x1 = x + load<u32>(rows, 8);
+    for (let segment = b.xSegments; segment < end; segment += 4) {
+      const offset = load<u32>(segment);
+      let p0 = x0 + offset, p1 = x1 + offset, k = b.length;
+      if (xStride == 4) {
+        for (; k >= 4; k -= 4, p0 += 16, p1 += 16, target += 32) {
+          const u = v128.load(p0), v = v128.load(p1);
+          v128.store(target, v128.shuffle<f32>(u, v, 0, 4, 1, 5));
+          v128.store(target, v128.shuffle<f32>(u, v, 2, 6, 3, 7), 16);
+        }
+      }
+      for (; k > 0; k--, p0 += xStride, p1 += xStride, target += 8) {
+        store<u32>(target, load<u32>(p0));
+        store<u32>(target, load<u32>(p1), 4);
+      }
+    }
   }
 }
 
-/** One row: 32 adjacent columns at a time, w read once and in order of k. Returns the number of columns done. */
-export function gemvWide(
-  x: usize, out: usize, segments: usize, count: i32, length: i32, xStride: usize, w: usize, wStride: usize, columns: i32, start: i32,
-): i32 {
+/** Copies up to 16 columns of w to target[k][16]; missing columns are 0. */
+function packColumns(b: Block, target: usize, w: usize, columns: i32): void {
+  const kStride = b.wStride, columnStride = b.wColumn, end = b.wSegments + (<usize>b.count << 2);
+  for (let segment = b.wSegments; segment < end; segment += 4) {
+    let from = w + load<u32>(segment);
+    let k = b.length;
+    if (columnStride == 4 && columns == 16) {
+      for (; k > 0; k--, from += kStride, target += 64) {
+        v128.store(target, v128.load(from));
+        v128.store(target, v128.load(from, 16), 16);
+        v128.store(target, v128.load(from, 32), 32);
+        v128.store(target, v128.load(from, 48), 48);
+      }
+    } else if (kStride == 4 && columns == 16) {
+      for (; k >= 4; k -= 4, from += 16, target += 256) {
+        for (let n: usize = 0; n < 4; n++) transpose4(target + (n << 4), from + 4 * n * columnStride, columnStride);
+      }
+    }
+    for (; k > 0; k--, from += kStride, target += 64) {
+      let at = from;
+      for (let n = 0; n < columns; n++, at += columnStride) store<u32>(target + (<usize>n << 2), load<u32>(at));
+      for (let n = columns; n < 16; n++) store<u32>(target + (<usize>n << 2), 0);
+    }
+  }
+}
+
+/** 4 x 4 elements: rows `stride` apart become columns of rows of 64 bytes. */
+// @ts-ignore: decorator
+@inline function transpose4(target: usize, from: usize, stride: usize): void {
+  const a = v128.load(from), b = v128.load(from + stride), c = v128.load(from + 2 * stride), d = v128.load(from + 3 * stride);
+  const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5), cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+  const AB = v128.shuffle<f32>(a, b, 2, 6, 3, 7), CD = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+  v128.store(target, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5));
+  v128.store(target, v128.shuffle<f32>(ab, cd, 2, 3, 6, 7), 64);
+  v128.store(target, v128.shuffle<f32>(AB, CD, 0, 1, 4, 5), 128);
+  v128.store(target, v128.shuffle<f32>(AB, CD, 2, 3, 6, 7), 192);
+}
+
+/** One row, w in place: 32 columns at a time, w read once and in order of k. Returns the number of columns done. */
+function oneRow(b: Block, x: usize, out: usize, w: usize, columns: i32, start: i32): i32 {
+  const xStride = b.xStride, wStride = b.wStride, end = b.xSegments + (<usize>b.count << 2);
   let done = 0;
-  const end = segments + (<usize>count << 2);
   for (; done + 32 <= columns; done += 32, out += 128, w += 128) {
     let s0 = f32x4.splat(0), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
     if (!start) {
@@ -101,9 +228,9 @@ export function gemvWide(
       s4 = v128.load(out, 64); s5 = v128.load(out, 80); s6 = v128.load(out, 96); s7 = v128.load(out, 112);
     }
     let row = w;
-    for (let segment = segments; segment < end; segment += 4) {
+    for (let segment = b.xSegments; segment < end; segment += 4) {
       let p = x + load<u32>(segment);
-      for (let k = length; k > 0; k--, p += xStride, row += wStride) {
+      for (let k = b.length; k > 0; k--, p += xStride, row += wStride) {
         const a = v128.load_splat<f32>(p);
         s0 = step(s0, a, v128.load(row)); s1 = step(s1, a, v128.load(row, 16));
         s2 = step(s2, a, v128.load(row, 32)); s3 = step(s3, a, v128.load(row, 48));
@@ -117,39 +244,43 @@ export function gemvWide(
   return done;
 }
 
-/** Copies up to 8 columns of the right operand to target[k][8]; k in the segments of w, columns `columnStride` apart. */
-export function packPanel(
-  target: usize, w: usize, segments: usize, count: i32, length: i32, kStride: usize, columnStride: usize, columns: i32,
-): void {
-  const end = segments + (<usize>count << 2);
-  for (; segments < end; segments += 4) {
-    let from = w + load<u32>(segments);
-    let k = length;
-    if (columnStride == 4 && columns == 8) {
-      for (; k > 0; k--, from += kStride, target += 32) {
-        v128.store(target, v128.load(from));
-        v128.store(target, v128.load(from, 16), 16);
+/** A whole block. `scratch` holds one chunk of interleaved rows, then packed panels of w if it is not read in place. */
+export function gemm(address: usize, x: usize, w: usize, out: usize, columns: i32, start: i32, scratch: usize): void {
+  const b = changetype<Block>(address);
+  const inPlace = b.inPlace != 0;
+  if (b.rows == 1 && inPlace && b.outColumn == 4) {
+    const done = oneRow(b, x + load<u32>(b.rowTable), out + load<u32>(b.rowTable, 4), w, columns, start);
+    columns -= done;
+    if (columns == 0) return;
+    w += <usize>done << 2;
+    out += <usize>done << 2;
+  }
+  const panels = (columns + 15) >> 4, pairs = (b.rows + 1) >> 1;
+  const pitch = <usize>b.contracted << 3;
+  let panelPitch: usize = 64, wStride = b.wStride;
+  if (!inPlace) {
+    const packed = scratch + max(<usize>chunkBytes, pitch);
+    panelPitch = <usize>b.contracted << 6;
+    wStride = 64;
+    for (let p = 0; p < panels; p++) packColumns(b, packed + <usize>p * panelPitch, w + (<usize>p << 4) * b.wColumn, min(16, columns - (p << 4)));
+    w = packed;
+  }
+  if (panels == 1) {
+    loosePanel(b, pairs, x, out, w, wStride, columns, start);
+    return;
+  }
+  const chunk = max(1, chunkBytes / max(1, <i32>pitch));
+  let rows = b.rowTable;
+  for (let first = 0; first < pairs; first += chunk, rows += <usize>chunk << 4) {
+    const some = min(chunk, pairs - first);
+    packRows(b, some, rows, x, scratch);
+    for (let k = 0; k < b.contracted; k += depth) {
+      const terms = min(depth, b.contracted - k);
+      for (let p = 0; p < panels; p++) {
+        packedPanel(
+          b, some, rows, scratch + (<usize>k << 3), pitch, out + (<usize>p << 4) * b.outColumn, w + <usize>p * panelPitch + <usize>k * wStride,
+          terms, wStride, min(16, columns - (p << 4)), k == 0 ? start : 0);
       }
-    } else if (kStride == 4 && columns == 8) {
-      for (; k >= 4; k -= 4, from += 16, target += 128) {
-        transpose4(target, from, columnStride);
-        transpose4(target + 16, from + 4 * columnStride, columnStride);
-      }
-    }
-    for (; k > 0; k--, from += kStride, target += 32) {
-      let at = from;
-      for (let n = 0; n < columns; n++, at += columnStride) store<f32>(target + (<usize>n << 2), load<f32>(at));
     }
   }
-}
-
-// @ts-ignore: decorator
-@inline function transpose4(target: usize, from: usize, stride: usize): void {
-  const a = v128.load(from), b = v128.load(from + stride), c = v128.load(from + 2 * stride), d = v128.load(from + 3 * stride);
-  const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5), cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
-  const AB = v128.shuffle<f32>(a, b, 2, 6, 3, 7), CD = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
-  v128.store(target, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5));
-  v128.store(target, v128.shuffle<f32>(ab, cd, 2, 3, 6, 7), 32);
-  v128.store(target, v128.shuffle<f32>(AB, CD, 0, 1, 4, 5), 64);
-  v128.store(target, v128.shuffle<f32>(AB, CD, 2, 3, 6, 7), 96);
 }

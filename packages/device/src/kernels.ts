@@ -6,20 +6,8 @@ import { kernelsBase64 } from "./generated/kernels.ts";
 export interface Kernels {
   readonly copyBox: (target: number, source: number, rank: number, box: number) => void;
   readonly fillBox: (target: number, rank: number, box: number, low: number, high: number) => void;
-  readonly gemmPanel: (
-    quads: number, rows: number, x: number, out: number, segments: number, count: number, length: number, xStride: number,
-    w: number, wStride: number, columns: number, outStride: number, start: number, spare: number,
-  ) => void;
-  readonly gemmPanels: (
-    quads: number, rows: number, x: number, out: number, segments: number, count: number, length: number, xStride: number,
-    w: number, wStride: number, panels: number, start: number,
-  ) => void;
-  readonly gemvWide: (
-    x: number, out: number, segments: number, count: number, length: number, xStride: number, w: number, wStride: number, columns: number, start: number,
-  ) => number;
-  readonly packPanel: (
-    target: number, w: number, segments: number, count: number, length: number, kStride: number, columnStride: number, columns: number,
-  ) => void;
+  /** `block` is the address of what src/values/gemm.ts prepares per step. */
+  readonly gemm: (block: number, x: number, w: number, out: number, columns: number, start: number, scratch: number) => void;
   readonly lanes: (operation: number, out: number, a: number, aStep: number, b: number, bStep: number, count: number) => void;
   readonly compare: (operation: number, out: number, a: number, aStep: number, b: number, bStep: number, count: number) => void;
   readonly select: (out: number, condition: number, conditionStep: number, b: number, bStep: number, c: number, cStep: number, count: number) => void;

@@ -20,6 +20,8 @@ export class Scoreboard {
   /** Per slot: when its content is complete, and when the last reader has finished. */
   writeDone = new Float64Array(256);
   readDone = new Float64Array(256);
+  /** Per slot: which unit wrote it last, as it was told; -1 where several or none did. */
+  writer = new Int8Array(256).fill(-1);
   /** Per slot: the epoch of its last declaration; an epoch ends when registers are forgotten. */
   #declared = new Float64Array(256);
   #epoch = 0;
@@ -79,9 +81,19 @@ export class Scoreboard {
     return slots;
   }
 
-  noteWrite(slot: number, done: number): void {
+  noteWrite(slot: number, done: number, unit = -1): void {
     raise(this.writeDone, slot, done);
-    if (this.#aliases.size > 0) this.#aliases.get(slot)?.forEach((alias) => raise(this.writeDone, alias, done));
+    this.writer[slot] = unit;
+    if (this.#aliases.size === 0) return;
+    this.#aliases.get(slot)?.forEach((alias) => {
+      raise(this.writeDone, alias, done);
+      this.writer[alias] = -1;
+    });
+  }
+
+  /** Whether everything written to the slot comes from this unit: an in-order unit completes its writes in order and need not wait for them. */
+  writtenBy(slot: number, unit: number): boolean {
+    return unit >= 0 && this.writer[slot] === unit;
   }
 
   noteRead(slot: number, done: number): void {
@@ -99,6 +111,9 @@ export class Scoreboard {
     while (this.writeDone.length < this.#count) {
       this.writeDone = grown(this.writeDone);
       this.readDone = grown(this.readDone);
+      const writer = new Int8Array(this.writer.length * 2).fill(-1);
+      writer.set(this.writer);
+      this.writer = writer;
       this.#declared = grown(this.#declared);
     }
     return first;
@@ -111,6 +126,8 @@ export class Scoreboard {
     for (let k = low; k <= high; k++) {
       raise(this.writeDone, first + k, this.writeDone[owner.slot]!);
       raise(this.readDone, first + k, this.readDone[owner.slot]!);
+      // Writes of several units may lie under the slot now: the last unit alone does not order them.
+      if (this.writer[first + k] !== this.writer[owner.slot]) this.writer[first + k] = -1;
       if (alive) this.#link(first + k, owner.slot);
     }
   }

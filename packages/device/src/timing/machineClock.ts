@@ -3,7 +3,7 @@
  * dynamic instruction; nothing here depends on a value. Every time is a maximum of sums of earlier times, so a larger
  * bandwidth or a shorter latency can only lower it.
  */
-import type { Machine, ResolvedGenerator, ResolvedStep, UnitName } from "@systole/isa";
+import { unitNames, type Machine, type ResolvedGenerator, type ResolvedStep, type UnitName } from "@systole/isa";
 import { addBusy, newKernelCounters, perUnit, type MutableKernelCounters, type StallCause } from "../counters.ts";
 import { slotOf, startAddress, startsAnew, type Placement } from "../geometry.ts";
 import { InstructionCache } from "../instructionCache.ts";
@@ -111,13 +111,13 @@ export class MachineClock {
     const start = new Latest(dispatched, "dispatch");
     for (const stream of step.streams) this.#awaitRead(start, this.#slot(stream, indices));
     const target = this.#slot(step.target, indices);
-    this.#awaitWrite(start, target);
+    this.#awaitWrite(start, target, "vector");
     const cycles = this.#vector.cycles(step, placement);
     const unit = this.units.vector;
     const begin = this.#begin(unit, start, dispatched);
     for (const stream of step.streams) this.scoreboard.noteRead(this.#slot(stream, indices), begin + cycles);
     const complete = begin + cycles + this.#machine.vector.latencyCycles;
-    this.scoreboard.noteWrite(target, complete);
+    this.scoreboard.noteWrite(target, complete, unitNumber("vector"));
     this.#worked(unit, cycles, step.address, begin, complete);
   }
 
@@ -128,7 +128,7 @@ export class MachineClock {
     if (step.kind === "gather" || step.kind === "scatter") sources.push(this.#slot(step.index, indices));
     for (const source of sources) this.#awaitRead(start, source);
     const target = this.#slot(step.target, indices);
-    this.#awaitWrite(start, target);
+    this.#awaitWrite(start, target, reads ? "load" : "store");
     const outside = reads ? step.source : step.target;
     const lookedUp = step.kind === "gather" || step.kind === "scatter";
     const { bursts, usedBytes } = this.#traffic.of(outside, step.space, placement, startAddress(outside, step.space, indices), lookedUp);
@@ -150,7 +150,7 @@ export class MachineClock {
     const [sources, targets] = reads ? [outside, inside] : [inside, outside];
     const start = new Latest(dispatched, "dispatch");
     for (const source of sources) this.#awaitRead(start, source);
-    for (const target of targets) this.#awaitWrite(start, target);
+    for (const target of targets) this.#awaitWrite(start, target, reads ? "load" : "store");
     const burst = this.#machine.external.burstBytes;
     const bursts = Math.ceil((step.external + step.bytes) / burst) - Math.floor(step.external / burst);
     this.#move(reads, start, dispatched, bursts, step.bytes, step.address, sources, targets);
@@ -168,10 +168,10 @@ export class MachineClock {
     const slot = this.#slot(step.generator, indices);
     const reads = step.direction === "to-register";
     if (reads) this.#awaitRead(start, slot);
-    else this.#awaitWrite(start, slot);
+    else this.#awaitWrite(start, slot, "scalar");
     const begin = this.#begin(this.units.scalar, start, dispatched);
     if (reads) this.scoreboard.noteRead(slot, begin + 1);
-    else this.scoreboard.noteWrite(slot, begin + 1);
+    else this.scoreboard.noteWrite(slot, begin + 1, unitNumber("scalar"));
     this.#worked(this.units.scalar, 1, step.address, begin, begin + 1);
   }
 
@@ -183,7 +183,7 @@ export class MachineClock {
     const { moved, complete } = port.transfer(begin, bursts);
     // A store has read its source when the last byte has left; a load may touch external memory until the data is here.
     for (const source of sources) this.scoreboard.noteRead(source, reads ? complete : moved);
-    for (const target of targets) this.scoreboard.noteWrite(target, complete);
+    for (const target of targets) this.scoreboard.noteWrite(target, complete, unitNumber(unit.name));
     const bytes = bursts * this.#machine.external.burstBytes;
     if (reads) {
       this.readBytes += bytes;
@@ -223,8 +223,8 @@ export class MachineClock {
     start.atLeast(this.scoreboard.writeDone[slot]!, "data");
   }
 
-  #awaitWrite(start: Latest, slot: number): void {
-    start.atLeast(this.scoreboard.writeDone[slot]!, "slot");
+  #awaitWrite(start: Latest, slot: number, unit: UnitName): void {
+    if (!this.scoreboard.writtenBy(slot, unitNumber(unit))) start.atLeast(this.scoreboard.writeDone[slot]!, "slot");
     start.atLeast(this.scoreboard.readDone[slot]!, "slot");
   }
 
@@ -243,6 +243,10 @@ export class MachineClock {
     this.kernel.cycles += moved;
     if (this.submodule !== undefined) this.submodule.cycles += moved;
   }
+}
+
+function unitNumber(unit: UnitName): number {
+  return unitNames.indexOf(unit);
 }
 
 /** Rows, contracted and columns of the points that exist. */

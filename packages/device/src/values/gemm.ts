@@ -8,26 +8,14 @@ import { preparedPerMemory, type Memory } from "../memory.ts";
 
 export type GemmStep = Extract<ResolvedStep, { kind: "gemm" }>;
 
-/** Offsets along k: `count` segments of `length` elements. */
-interface Segments {
-  readonly address: number;
-  readonly count: number;
-  readonly length: number;
-  readonly xStride: number;
-  readonly wStride: number;
-  /** Every k of w is `wStride` further, across segments as well: w can be read in place. */
-  readonly wEven: boolean;
-  /** Table of w, same segments. */
-  readonly wAddress: number;
-}
-
+/** What does not change while the extents stay the same. */
 interface Tables {
   readonly extents: Int32Array;
   readonly rows: number;
-  readonly quads: number;
-  readonly rowTable: number;
-  readonly segments: Segments;
   readonly contracted: number;
+  readonly inPlace: boolean;
+  /** Linear addresses: the words of `Block` in assembly/gemm.ts, and the tables it points to. */
+  readonly descriptor: number;
 }
 
 const placement = newPlacement();
@@ -35,44 +23,25 @@ const tablesKept = preparedPerMemory<GemmStep, Tables[]>(() => []);
 /** Full blocks and the tails of some dimensions alternate; more shapes than this share the last entry. */
 const shapesKept = 8;
 
+/** Rows of w further apart than this in all are packed, so that they do not fall on the same lines of the first cache. */
+const inPlaceBytes = 16384;
+/** With fewer rows packing costs more than it brings. */
+const fewRows = 16;
+/** Interleaved rows of one chunk in assembly/gemm.ts. */
+const chunkBytes = 1 << 17;
+
 export function executeGemm(memory: Memory, step: GemmStep, indices: Int32Array): void {
   extentsOf(step.space, indices, placement);
-  const columnDimension = step.rows + step.contracted;
-  const columns = placement.extents[columnDimension]!;
+  const columns = placement.extents[step.rows + step.contracted]!;
   const tables = tablesOf(memory, step);
   if (tables.rows === 0 || columns === 0) return;
   const start = startsAnew(step.start, indices) ? 1 : 0;
   const x = linear(memory, step, "x", indices);
   const w = linear(memory, step, "w", indices);
   const out = linear(memory, step, "out", indices);
-  block(memory, step, tables, x, w, out, columns, start);
-}
-
-/** The right operand in place where its layout allows and that is fast, else panel by panel through scratch. */
-function block(memory: Memory, step: GemmStep, tables: Tables, x: number, w: number, out: number, columns: number, start: number): void {
-  const { kernels } = memory;
-  const { segments: s, quads, rowTable } = tables;
-  const columnDimension = step.rows + step.contracted;
-  const wColumn = step.w.strides[columnDimension] ?? 0;
-  const outColumn = step.out.strides[columnDimension] ?? 0;
-  const inPlace = s.wEven && wColumn === 4 && outColumn === 4 && (s.wStride <= 64 || tables.rows < 16);
-  let done = 0;
-  if (inPlace && tables.rows === 1) {
-    const row = rowTable / 4;
-    done = kernels.gemvWide(x + memory.u32[row]!, out + memory.u32[row + 1]!, s.address, s.count, s.length, s.xStride, w, s.wStride, columns, start);
-  }
-  const panels = inPlace ? (columns - done) >> 3 : 0;
-  if (panels > 0) {
-    kernels.gemmPanels(quads, rowTable, x, out + done * 4, s.address, s.count, s.length, s.xStride, w + done * 4, s.wStride, panels, start);
-    done += panels * 8;
-  }
-  while (done < columns) {
-    const width = Math.min(8, columns - done);
-    const panel = memory.pack(tables.contracted * 32);
-    kernels.packPanel(panel, w + done * wColumn, s.wAddress, s.count, s.length, s.wStride, wColumn, width);
-    kernels.gemmPanel(quads, rowTable, x, out + done * outColumn, s.address, s.count, s.length, s.xStride, panel, 32, width, outColumn, start, memory.spareAddress);
-    done += width;
-  }
+  const { contracted, inPlace } = tables;
+  const scratch = memory.pack(Math.max(chunkBytes, 8 * contracted) + (inPlace ? 0 : Math.ceil(columns / 16) * 64 * contracted));
+  memory.kernels.gemm(tables.descriptor, x, w, out, columns, start, scratch);
 }
 
 function linear(memory: Memory, step: GemmStep, operand: "x" | "w" | "out", indices: Int32Array): number {
@@ -95,22 +64,43 @@ function tablesOf(memory: Memory, step: GemmStep): Tables {
   return tables;
 }
 
+const descriptorBytes = 64;
+
 /** Builds in fresh scratch, large enough for any extents of the step, or over `reuse`. */
 function buildTables(memory: Memory, step: GemmStep, reuse: Tables | undefined): Tables {
   const full = step.space.dimensions;
   const most = (from: number, to: number): number => full.slice(from, to).reduce((product, d) => product * d.extent, 1);
-  const mostRows = Math.ceil(most(0, step.rows) / 4) * 4;
+  const mostRows = Math.ceil(most(0, step.rows) / 2) * 2;
   const mostContracted = most(step.rows, step.rows + step.contracted);
-  const rowTable = reuse?.rowTable ?? memory.reserve(mostRows * 8 + mostContracted * 8);
+  const descriptor = reuse?.descriptor ?? memory.reserve(descriptorBytes + mostRows * 8 + mostContracted * 8);
+  const rowTable = descriptor + descriptorBytes;
   const extents = placement.extents.slice();
   const rows = fillRows(memory, step, rowTable, extents);
   let contracted = 1;
   for (let d = 0; d < step.contracted; d++) contracted *= extents[step.rows + d]!;
-  const segments = fillSegments(memory, step, rowTable + mostRows * 8, mostContracted, extents);
-  return { extents, rows, quads: Math.ceil(rows / 4), rowTable, segments, contracted };
+  const s = fillSegments(memory, step, rowTable + mostRows * 8, mostContracted, extents);
+  const columnDimension = step.rows + step.contracted;
+  const wColumn = step.w.strides[columnDimension] ?? 0;
+  const outColumn = step.out.strides[columnDimension] ?? 0;
+  const inPlace = s.wEven && wColumn === 4 && (rows < fewRows || Math.abs(s.wStride) * contracted <= inPlaceBytes);
+  memory.i32.set(
+    [rows, rowTable, s.xTable, s.wTable, s.count, s.length, s.xStride, s.wStride, wColumn, outColumn, contracted, inPlace ? 1 : 0, memory.spareAddress], descriptor / 4);
+  return { extents, rows, contracted, inPlace, descriptor };
 }
 
-/** Pairs (offset in x, offset in out), the last one repeated up to a multiple of four. Returns the number of rows. */
+/** k as `count` segments of `length` elements; two tables of offsets. */
+interface Segments {
+  readonly xTable: number;
+  readonly wTable: number;
+  readonly count: number;
+  readonly length: number;
+  readonly xStride: number;
+  readonly wStride: number;
+  /** Every k of w is `wStride` further, across segments as well: w can be read in place. */
+  readonly wEven: boolean;
+}
+
+/** Pairs (offset in x, offset in out), the last one repeated up to an even count. Returns the number of rows. */
 function fillRows(memory: Memory, step: GemmStep, table: number, extents: Int32Array): number {
   let rows = 1;
   for (let d = 0; d < step.rows; d++) rows *= extents[d]!;
@@ -119,7 +109,7 @@ function fillRows(memory: Memory, step: GemmStep, table: number, extents: Int32A
     memory.u32[at++] = xOffset;
     memory.u32[at++] = outOffset;
   });
-  for (let row = rows; row % 4 !== 0; row++, at += 2) {
+  for (let row = rows; row % 2 !== 0; row++, at += 2) {
     memory.u32[at] = memory.u32[at - 2]!;
     memory.u32[at + 1] = memory.u32[at - 1]!;
   }
@@ -153,7 +143,7 @@ function fillSegments(memory: Memory, step: GemmStep, table: number, capacity: n
       count++;
     });
   }
-  return { address: table, count, length, xStride, wStride, wEven, wAddress: wTable };
+  return { xTable: table, wTable, count, length, xStride, wStride, wEven };
 }
 
 /** Visits the points of dimensions [from, to) in row-major order with the offsets of two generators. */

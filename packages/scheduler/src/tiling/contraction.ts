@@ -165,9 +165,11 @@ function totalArrayCycles(kernel: Kernel, roles: Roles, b: Blocking, machine: Ma
   const column = columnOf(roles);
   const columns = partsOf(column === undefined ? 1 : extent(column), b.panelColumns);
   const outer = [...roles.batch, ...roles.columns.slice(0, -1)].reduce((n, dim) => n * extent(dim), 1);
+  const splitsSum = roles.contracted.some((dim) => b.tile[dim]! < extent(dim));
+  const panelsBetween = splitsSum ? { panelsBetween: Math.ceil((column === undefined ? 1 : b.tile[column]!) / b.panelColumns) - 1 } : {};
   let cycles = 0;
   for (const rows of parts(roles.rows)) for (const k of parts(roles.contracted)) for (const c of columns) {
-    cycles += rows.times * k.times * c.times * blockCycles({ rows: rows.size, contracted: k.size, columns: c.size, dataflow: b.dataflow }, machine);
+    cycles += rows.times * k.times * c.times * blockCycles({ rows: rows.size, contracted: k.size, columns: c.size, dataflow: b.dataflow, ...panelsBetween }, machine);
   }
   return outer * cycles;
 }

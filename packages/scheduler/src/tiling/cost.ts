@@ -52,6 +52,8 @@ export interface ArrayBlock {
   readonly contracted: number;
   readonly columns: number;
   readonly dataflow: "weight-stationary" | "output-stationary";
+  /** Other panels whose blocks lie between two blocks of the same sums; undefined where a block holds the whole sum. */
+  readonly panelsBetween?: number;
 }
 
 /** Cycles between the starts of two blocks of this size, array busy all the time. */
@@ -63,7 +65,9 @@ export function blockCycles(b: ArrayBlock, machine: Machine): number {
   }
   const kTiles = Math.ceil(b.contracted / R);
   const reload = Math.ceil(R / weightRowsPerCycle);
-  const strict = kTiles > 1 ? Math.ceil((R + 1 + machine.accumulators.writeToReadCycles) / panels) : 0;
+  // Passes from one k tile of a panel to the next: inside a block its panels take turns, between blocks all panels of the tile.
+  const turn = kTiles > 1 ? panels : b.panelsBetween === undefined ? Infinity : panels * (b.panelsBetween + 1);
+  const strict = Math.ceil((R + 1 + machine.accumulators.writeToReadCycles) / turn);
   return panels * kTiles * Math.max(b.rows, reload, strict);
 }
 
