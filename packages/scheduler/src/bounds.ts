@@ -5,12 +5,12 @@
  */
 import { bytesOf } from "@systole/base";
 import type { Machine } from "@systole/isa";
-import { macsOf, readsOf, type Access, type Kernel } from "./kernel.ts";
+import { macsOf, readsOf, type Access, type Coordinate, type Kernel } from "./kernel.ts";
 
 export function lowerBoundBytes(kernel: Kernel, machine: Machine): number {
   const tensors = new Map(readsOf(kernel).map((access) => [access.tensor.id, access]));
-  const read = [...tensors.values()].reduce((sum, access) => sum + touchedBytes(access), 0);
-  const written = touchedBytes(kernel.output);
+  const read = [...tensors.values()].reduce((sum, access) => sum + touchedBytes(kernel, access), 0);
+  const written = touchedBytes(kernel, kernel.output);
   const compulsory = read + written;
   if (kernel.engine.kind !== "contraction" || hasWindow(kernel.engine.x)) return compulsory;
   const words = (machine.dataCache.bytes + machine.accumulators.bytes) / 4;
@@ -21,7 +21,9 @@ function hasWindow(access: Access): boolean {
   return access.coordinates.some((c) => c.terms.length > 1);
 }
 
-/** Distinct elements an access can touch, in bytes. */
-function touchedBytes(access: Access): number {
-  return access.coordinates.reduce((n, c) => n * (c.stride === 0 ? 1 : c.size), 1) * bytesOf(access.tensor.type.dtype);
+/** Distinct elements an access touches, in bytes: of each coordinate no more than exist, than its range spans, than there are points. */
+function touchedBytes(kernel: Kernel, access: Access): number {
+  const extent = (dim: number) => kernel.dims[dim]!.extent;
+  const values = (c: Coordinate) => Math.min(c.size, c.terms.reduce((span, t) => span + Math.abs(t.factor) * (extent(t.dim) - 1), 1), c.terms.reduce((points, t) => points * extent(t.dim), 1));
+  return access.coordinates.reduce((n, c) => n * (c.stride === 0 ? 1 : values(c)), 1) * bytesOf(access.tensor.type.dtype);
 }

@@ -16,6 +16,7 @@ export function range(count: number, from = 0): number[] {
 }
 
 export function scalar(e: Emitter, dtype: Dtype, value: number | bigint): Value {
+  if (dtype === "i64" && !Number.isInteger(Number(value))) fail("E0203", `${value} stands where an integer is wanted`);
   return e.constant(tensor(dtype, [], [value]));
 }
 
