@@ -7,7 +7,8 @@ import { evaluate } from "@systole/ir";
 import { randomBits, readImage, verifyImage, writeImage } from "@systole/isa";
 import { compile, operatorTable } from "@systole/systole";
 import type { onnx as Onnx } from "onnx-proto";
-import { equations, operatorCases, randomOf } from "../../packages/frontend-onnx/test/operatorCases.ts";
+import { randomOf } from "../../packages/frontend-onnx/test/operatorCase.ts";
+import { equations, operatorCases } from "../../packages/frontend-onnx/test/operatorCases.ts";
 import { attribute, messages, nodeModel } from "../../packages/frontend-onnx/test/support.ts";
 import { smallNetwork, smallNetworkNames } from "../smallNetworks.ts";
 import { difference, randomInputs } from "../support.ts";
@@ -38,7 +39,7 @@ export function modelCase(seed: number, index: number): FuzzCase {
   return { bytes, outcome: outcomeOf(() => runModel(bytes, index)) };
 }
 
-function mutateModel(bits: Bits): Uint8Array {
+export function mutateModel(bits: Bits): Uint8Array {
   const bytes = pick(bits, originalModels());
   if (bits() % 4 === 0) return mutateBytes(bits, bytes);
   const model = messages.ModelProto.decode(bytes);

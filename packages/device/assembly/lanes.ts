@@ -54,6 +54,13 @@ export function lanes(operation: i32, out: usize, a: usize, aStep: usize, b: usi
   }
 }
 
+/** `lanes` on rows of `columns` elements; each operand has bytes from row to row of its own. */
+export function lanesOfRows(
+  operation: i32, out: usize, outPitch: usize, a: usize, aStep: usize, aPitch: usize, b: usize, bStep: usize, bPitch: usize, rows: i32, columns: i32,
+): void {
+  for (; rows > 0; rows--, out += outPitch, a += aPitch, b += bPitch) lanes(operation, out, a, aStep, b, bStep, columns);
+}
+
 // @ts-ignore: decorator
 @inline function truth(operation: i32, a: f32, b: f32): bool {
   switch (operation) {

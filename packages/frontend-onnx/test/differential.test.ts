@@ -4,7 +4,8 @@ import { evaluate } from "@systole/ir";
 import * as ort from "onnxruntime-web";
 import { describe, expect, test } from "vitest";
 import { importModel } from "../src/index.ts";
-import { alongAxis, equations, operatorCases, randomOf, type Case } from "./operatorCases.ts";
+import { randomOf, type Case } from "./operatorCase.ts";
+import { alongAxis, equations, operatorCases } from "./operatorCases.ts";
 import { nodeModel } from "./support.ts";
 
 ort.env.wasm.numThreads = 1;

@@ -1,31 +1,8 @@
-/** @file A generator of random cases for each operator: inputs, attributes, opset. Shared by the tests of the import and of the device. */
-import { elementCount, tensor, type Dtype, type Tensor } from "@systole/base";
-import { i64, randomSource, type AttributeInput } from "./support.ts";
-
-export interface Random {
-  readonly int: (least: number, most: number) => number;
-  readonly pick: <T>(options: readonly T[]) => T;
-  readonly f32: (shape: readonly number[], low?: number, high?: number) => Tensor;
-}
-
-export interface Case {
-  readonly inputs: Readonly<Record<string, Tensor>>;
-  readonly attributes?: Readonly<Record<string, AttributeInput>>;
-  readonly opset?: number;
-  readonly fixed?: readonly string[];
-  readonly result?: Dtype;
-  readonly outputs?: readonly string[];
-}
-
-export function randomOf(seed: number): Random {
-  const next = randomSource(seed);
-  const int = (least: number, most: number): number => least + Math.floor(next() * (most - least + 1));
-  return {
-    int,
-    pick: (options) => options[int(0, options.length - 1)]!,
-    f32: (shape, low = -3, high = 3) => tensor("f32", shape, Array.from({ length: elementCount(shape) }, () => low + (high - low) * next())),
-  };
-}
+/** @file A generator of random cases for each operator. Shared by the tests of the import and of the device, and by the fuzzer. */
+import { tensor, type Dtype, type Tensor } from "@systole/base";
+import type { Case, Random } from "./operatorCase.ts";
+import { structureCases } from "./structureCases.ts";
+import { i64, type AttributeInput } from "./support.ts";
 
 const unary = (low = -3, high = 3) => (r: Random): Case => ({ inputs: { x: r.f32([r.int(1, 4), r.int(1, 5)], low, high) } });
 const floats = (names: readonly string[]) => (r: Random): Case => ({
@@ -172,12 +149,17 @@ export const operatorCases: Readonly<Record<string, (r: Random) => Case>> = {
   InstanceNormalization: (r) => ({ inputs: { x: r.f32([2, 3, r.int(2, 9)]), s: r.f32([3]), b: r.f32([3]) } }),
   LayerNormalization: (r) => ({ inputs: { x: r.f32([2, 3, 5]), s: r.f32([5]), b: r.f32([5]) } }),
   LRN: (r) => ({ inputs: { x: r.f32([1, 6, 2, 3]) }, attributes: { size: r.pick([1, 3, 5]), alpha: { f: 0.5 }, beta: { f: 0.75 }, bias: { f: 2 } } }),
+  GlobalLpPool: (r) => ({ inputs: { x: r.f32([2, 3, r.int(1, 5), r.int(1, 5)]) }, attributes: { p: r.int(1, 3) } }),
+  GroupNormalization: (r) => ({ opset: 21, inputs: { x: r.f32([2, 6, r.int(1, 4), 3]), s: r.f32([6]), b: r.f32([6]) }, attributes: { num_groups: r.pick([1, 2, 3, 6]) } }),
+  RMSNormalization: (r) => ({ opset: 23, inputs: { x: r.f32([2, 3, r.int(1, 9)]), s: r.f32([1]) }, attributes: { axis: r.pick([-1, 1]), epsilon: { f: 0.01 } } }),
+  Swish: (r) => ({ opset: 24, inputs: { x: r.f32([2, 5]) }, attributes: { alpha: { f: r.pick([1, 0.5]) } } }),
   LpNormalization: (r) => ({ inputs: { x: r.f32([2, 3]) }, attributes: { axis: r.int(-2, 1), p: r.int(1, 2) } }),
   MeanVarianceNormalization: (r) => ({ inputs: { x: r.f32([2, 3, 4, 2]) } }),
   Softmax: alongAxis(13), LogSoftmax: alongAxis(13), Hardmax: alongAxis(13),
   ReduceSum: (r) => (r.int(0, 1) === 0 ? reduction(-3, 11)(r) : reduction(-3, 18)(r)), ReduceMean: reduction(-3, 18), ReduceMax: reduction(-3, 13), ReduceMin: reduction(-3, 18), ReduceProd: reduction(-3, 11), ReduceL1: reduction(-3, 18), ReduceL2: reduction(-3, 13),
   ReduceLogSum: reduction(0.1, 18), ReduceLogSumExp: reduction(-3, 13), ReduceSumSquare: reduction(-3, 18),
   ArgMax: (r) => ({ inputs: { x: r.f32([3, 4, 2]) }, attributes: { axis: r.int(-3, 2), keepdims: r.int(0, 1), select_last_index: r.int(0, 1) }, result: "i64" }),
+  ArgMin: (r) => ({ inputs: { x: tensor("f32", [3, 4], Array.from({ length: 12 }, () => r.int(-2, 2))) }, attributes: { axis: r.int(-2, 1), keepdims: r.int(0, 1), select_last_index: r.int(0, 1) }, result: "i64" }),
   CumSum: (r) => ({ inputs: { x: r.f32([3, 4]), axis: i64([r.int(-2, 1)], []) }, fixed: ["axis"], attributes: { exclusive: r.int(0, 1), reverse: r.int(0, 1) } }),
   TopK: (r) => ({ inputs: { x: r.f32([3, 5]), k: i64([r.int(1, 3)]) }, fixed: ["k"], attributes: { axis: r.int(-2, 1), largest: r.int(0, 1) }, outputs: ["y", "positions"] }),
   Transpose: (r) => ({ inputs: { x: r.f32([2, 3, 4]) }, attributes: { perm: r.pick([[0, 2, 1], [2, 0, 1], [1, 2, 0]]) } }),
@@ -188,4 +170,5 @@ export const operatorCases: Readonly<Record<string, (r: Random) => Case>> = {
   Gather: (r) => ({ inputs: { x: r.f32([3, 4, 2]), i: i64(r.pick([[0], [-1, 1], [1, 0, -2]])) }, attributes: { axis: r.int(-3, 2) }, fixed: r.pick([[], ["i"]]) }),
   DepthToSpace: (r) => ({ inputs: { x: r.f32([1, 8, 2, 3]) }, attributes: { blocksize: 2, mode: r.pick(["DCR", "CRD"]) } }),
   Trilu: (r) => ({ inputs: { x: r.f32([2, 3, 4]), k: i64([r.int(-3, 4)], []) }, fixed: ["k"], attributes: { upper: r.int(0, 1) } }),
+  ...structureCases,
 };

@@ -2,7 +2,7 @@
 import type { Machine } from "@systole/isa";
 import type { Graph } from "@systole/ir";
 import { collapseKernel } from "./collapse.ts";
-import { formKernels } from "./form.ts";
+import { formKernels } from "./form/form.ts";
 import { readsOf } from "./kernel.ts";
 import { planExternal, planOnChip } from "./memoryPlan.ts";
 import type { Schedule } from "./schedule.ts";

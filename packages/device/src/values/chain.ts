@@ -7,7 +7,7 @@ import { applyElementwise, bytesOf, elementwiseOps, internal, type Dtype, type N
 import type { ResolvedGenerator, ResolvedStage, ResolvedStep, StageSource } from "@systole/isa";
 import { compareOperations, laneOperations } from "../kernels.ts";
 import type { Memory } from "../memory.ts";
-import { formOf, moveBlock, type Blocks, type Form, type Position } from "./walk.ts";
+import { formOf, moveBlock, pitchOf, type Blocks, type Form, type Position } from "./walk.ts";
 
 export type VectorStep = Extract<ResolvedStep, { kind: "vector" }>;
 
@@ -38,6 +38,8 @@ export interface ChainPlan {
 interface Operand {
   readonly address: number;
   readonly step: number;
+  /** Rows of the block lie so many bytes apart; else they are adjacent. */
+  readonly pitch?: number;
 }
 
 export function planChain(step: VectorStep): ChainPlan {
@@ -74,6 +76,8 @@ export interface Chain {
   readonly forms: readonly Form[];
   /** Whether this step never writes to the buffer of a stream. */
   readonly untouched: readonly boolean[];
+  /** Bytes from row to row of the target if the last stage may write its rows where they belong. */
+  readonly targetPitch: number | undefined;
   /** Address whose block stands in the scratch block of a stream, -1 for none. */
   readonly held: number[];
   readonly heldCount: number[];
@@ -85,7 +89,10 @@ export function newChain(memory: Memory, step: VectorStep, plan: ChainPlan, bloc
   const starts = new Float64Array(8);
   const forms = bases.map((_, operand) => formOf(blocks, operand, widths[operand]!));
   const untouched = step.streams.map((stream) => !overlaps(stream, step.target));
-  return { memory, step, plan, blocks, position, bases, widths, starts, forms, untouched, held: bases.map(() => -1), heldCount: bases.map(() => 0) };
+  const target = widths.length - 1;
+  const inRows = forms[target] === "rows" && plan.stages.at(-1)?.path.kind === "lanes" && untouched.every(Boolean);
+  const targetPitch = inRows ? pitchOf(blocks, target) : undefined;
+  return { memory, step, plan, blocks, position, bases, widths, starts, forms, untouched, targetPitch, held: bases.map(() => -1), heldCount: bases.map(() => 0) };
 }
 
 function overlaps(a: ResolvedGenerator, b: ResolvedGenerator): boolean {
@@ -94,14 +101,14 @@ function overlaps(a: ResolvedGenerator, b: ResolvedGenerator): boolean {
 }
 
 /**
- * Computes the chain for the block at the current position. The result lies at the returned address, adjacent: at `target`
- * if given, else anywhere (maybe in the memory of a stream).
+ * Computes the chain for the block at the current position. The result lies at the returned address, adjacent (or in rows
+ * `pitch` bytes apart): at `target` if given, else anywhere (maybe in the memory of a stream).
  */
-export function runChain(chain: Chain, target?: number): number {
+export function runChain(chain: Chain, target?: number, pitch?: number): number {
   const { memory, plan, step, position } = chain;
   const count = position.count;
   if (plan.stages.length === 0) {
-    const value = streamOperand(chain, 0, step.streams[0]!);
+    const value = streamOperand(chain, 0, step.streams[0]!, false);
     return settle(memory, value, plan.dtype, count, target);
   }
   const results: Operand[] = [];
@@ -111,10 +118,12 @@ export function runChain(chain: Chain, target?: number): number {
     const { sources, dtype } = stagePlan.stage;
     const operands: Operand[] = [];
     for (let slot = 0; slot < sources.length; slot++) {
-      operands.push(operandOf(chain, sources[slot]!, stagePlan.operandTypes[slot]!, results, i * 3 + slot));
+      operands.push(operandOf(chain, sources[slot]!, stagePlan, slot, results, i * 3 + slot));
     }
     const out = i === last && target !== undefined ? target : memory.blockAddress(8 + i);
-    runStage(memory, stagePlan, operands, out, count);
+    const outPitch = i === last ? pitch : undefined;
+    if (outPitch !== undefined || operands[0]!.pitch !== undefined || operands[1]?.pitch !== undefined) runRows(chain, stagePlan, operands, out, outPitch);
+    else runStage(memory, stagePlan, operands, out, count);
     results.push({ address: out, step: bytesOf(dtype) });
   }
   return results[last]!.address;
@@ -139,6 +148,16 @@ function runStage(memory: Memory, plan: StagePlan, operands: readonly Operand[],
   }
 }
 
+/** A stage of the path `lanes` where some operand lies in rows. */
+function runRows(chain: Chain, { path }: StagePlan, operands: readonly Operand[], out: number, outPitch: number | undefined): void {
+  if (path.kind !== "lanes") return internal(`rows on the path ${path.kind}`);
+  const columns = chain.blocks.inner;
+  const a = operands[0]!;
+  const b = operands[1] ?? a;
+  const pitch = ({ pitch: given, step }: Operand): number => given ?? step * columns;
+  chain.memory.kernels.lanesOfRows(path.code, out, outPitch ?? 4 * columns, a.address, a.step, pitch(a), b.address, b.step, pitch(b), chain.position.count / columns, columns);
+}
+
 /** Adjacent elements as an array; a broadcast is written out. */
 function arrayOf(memory: Memory, operand: Operand, dtype: Dtype, count: number, block: number): NumericArray {
   if (operand.step !== 0) return viewAt(memory, dtype, operand.address, count);
@@ -153,22 +172,27 @@ export function viewAt(memory: Memory, dtype: Dtype, address: number, count: num
   return memory.elements(dtype).subarray(index, index + count);
 }
 
-function operandOf(chain: Chain, source: StageSource, dtype: Dtype, results: readonly Operand[], slot: number): Operand {
+function operandOf(chain: Chain, source: StageSource, plan: StagePlan, operand: number, results: readonly Operand[], slot: number): Operand {
+  const dtype = plan.operandTypes[operand]!;
   switch (source.kind) {
-    case "stream": return streamOperand(chain, source.index, chain.step.streams[source.index]!);
+    case "stream": return streamOperand(chain, source.index, chain.step.streams[source.index]!, plan.path.kind === "lanes");
     case "stage": return results[source.index] ?? internal("a stage reads a later one");
     case "immediate": return splat(chain.memory, slot, dtype, source.value);
     case "coordinate": return coordinateOperand(chain, source.dimension, dtype, slot);
   }
 }
 
-function streamOperand(chain: Chain, index: number, generator: ResolvedGenerator): Operand {
+/** `inRows`: rows may stay where they lie. */
+function streamOperand(chain: Chain, index: number, generator: ResolvedGenerator, inRows: boolean): Operand {
   const { memory, forms, blocks, position } = chain;
   const width = chain.widths[index]!;
   const address = chain.bases[index]! + position.offsets[index]!;
-  switch (forms[index]!) {
+  const form = forms[index]!;
+  if (form === "rows" && inRows) return { address, step: width, pitch: pitchOf(blocks, index) };
+  switch (form) {
     case "adjacent": return { address, step: width };
     case "broadcast": return splat(memory, 32 + index, generator.dtype, memory.elements(generator.dtype)[address / width]!);
+    case "rows":
     case "strided": {
       const scratch = memory.blockAddress(index);
       // Blocks of an operand that repeats (a bias along rows) are copied once, unless this step may write there.

@@ -85,7 +85,9 @@ function deliver(chain: Chain, produce: (address: number) => void): void {
 }
 
 function mapBlocks(chain: Chain): void {
-  forEachBlock(chain.blocks, chain.position, () => deliver(chain, (address) => void runChain(chain, address)));
+  const { blocks, position, targetPitch } = chain;
+  if (targetPitch !== undefined) forEachBlock(blocks, position, () => void runChain(chain, targetAddress(chain), targetPitch));
+  else forEachBlock(blocks, position, () => deliver(chain, (address) => void runChain(chain, address)));
 }
 
 /** acc[j] = fold(acc[j], v[j]) for a block of kept points, reduced points ascending. */

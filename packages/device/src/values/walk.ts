@@ -48,8 +48,11 @@ export function walkOf(points: Placement, reduced: number, operands: readonly Re
   return walk;
 }
 
-/** How an operand lies inside a block. */
-export type Form = "adjacent" | "broadcast" | "strided";
+/** How an operand lies inside a block; `rows` are adjacent elements each, evenly apart (0 for a row that repeats). */
+export type Form = "adjacent" | "broadcast" | "rows" | "strided";
+
+/** Shorter rows cost more than copying them together. */
+const shortestRow = 8;
 
 /** Blocks over dimensions [0, high) of a walk. */
 export interface Blocks {
@@ -79,7 +82,14 @@ export function formOf(blocks: Blocks, operand: number, width: number): Form {
     if (strides[d] !== 0) broadcast = false;
     packed *= blocks.walk.extents[d]!;
   }
-  return adjacent ? "adjacent" : broadcast ? "broadcast" : "strided";
+  if (adjacent || broadcast) return adjacent ? "adjacent" : "broadcast";
+  const rows = blocks.split >= 0 && blocks.split === blocks.high - 2 && strides[blocks.high - 1] === width && blocks.inner >= shortestRow;
+  return rows ? "rows" : "strided";
+}
+
+/** Bytes from row to row of an operand in form `rows`. */
+export function pitchOf(blocks: Blocks, operand: number): number {
+  return blocks.walk.strides[operand]![blocks.split]!;
 }
 
 /** Where a block begins: positions in the dimensions of the walk (of the first point) and byte offset per operand. */

@@ -45,7 +45,9 @@ export function knownInput(c: Call, index: number, name: string): Tensor {
 export function knownIntegers(c: Call, index: number, name: string): number[] {
   const value = knownInput(c, index, name);
   if (value.shape.length > 1) fail("E0203", `input ${index} (${name}) has shape [${value.shape.join(",")}]; a list is wanted`);
-  return numbersOf(value);
+  const values = numbersOf(value);
+  const strange = values.find((one) => !Number.isInteger(one));
+  return strange === undefined ? values : fail("E0203", `input ${index} (${name}) holds ${strange}; integers are wanted`);
 }
 
 export function optionalIntegers(c: Call, index: number, name: string): number[] | undefined {

@@ -105,7 +105,7 @@ function apply(e: Emitter, x: Value, plans: readonly AxisPlan[], style: Style): 
 function alongAxis(e: Emitter, x: Value, plan: AxisPlan, style: Style): Value {
   if (plan.from === 0 || plan.to === 0) fail("E0203", `resizing ${plan.from} elements to ${plan.to}`);
   const taps = range(plan.to).map((o) => tapsAt(o, plan, style));
-  const width = Math.max(...taps.map((tap) => tap.indices.length));
+  const width = taps.reduce((most, tap) => Math.max(most, tap.indices.length), 0);
   const terms = range(width).map((t) => {
     const rows = takeAxis(e, x, plan.axis, integers(e, taps.map((tap) => tap.indices[t] ?? 0)));
     if (style.mode === "nearest") return rows;
