@@ -8,9 +8,9 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { imageCase } from "../test/fuzz/images.ts";
-import { modelCase } from "../test/fuzz/models.ts";
-import { caseKinds, longestCaseMilliseconds, type CaseKind, type FuzzCase } from "../test/fuzz/outcome.ts";
+import { fuzzedImages } from "../test/fuzz/images.ts";
+import { fuzzedModels } from "../test/fuzz/models.ts";
+import { caseKinds, longestCaseMilliseconds, type CaseKind, type Fuzzed } from "../test/fuzz/outcome.ts";
 
 const heapMegabytes = 1024;
 const mostResidentMegabytes = 3072;
@@ -35,7 +35,7 @@ type Message =
   | { readonly ended: Readonly<Record<string, number>>; readonly megabytes: number }
   | { readonly finding: Finding };
 
-const caseOf: Readonly<Record<CaseKind, (seed: number, index: number) => FuzzCase>> = { images: imageCase, models: modelCase };
+const fuzzed: Readonly<Record<CaseKind, Fuzzed>> = { images: fuzzedImages, models: fuzzedModels };
 
 if (process.send === undefined) await main();
 else process.once("message", (task: Task) => void work(task));
@@ -56,6 +56,7 @@ async function fuzz(kind: CaseKind, seed: number, first: number, count: number):
   const report = ({ index, what }: Finding): void => {
     findings++;
     console.log(`${kind} case ${index} of seed ${seed}: ${what}`);
+    if (index >= 0) keep(kind, seed, index);
   };
   const onMessage = (message: Exclude<Message, { begun: number }>): void => {
     if ("finding" in message) return report(message.finding);
@@ -108,15 +109,12 @@ async function work({ kind, seed, from, to }: Task): Promise<void> {
   for (let index = from; index < to; index++) {
     tell({ begun: index });
     const begun = performance.now();
-    const { outcome, bytes } = caseOf[kind](seed, index);
+    const outcome = fuzzed[kind].outcomeOf(fuzzed[kind].bytesOf(seed, index), index);
     const milliseconds = Math.round(performance.now() - begun);
     const key = outcome.kind === "diagnostic" ? outcome.code : outcome.kind;
     ended[key] = (ended[key] ?? 0) + 1;
     const what = outcome.kind === "bug" ? outcome.message : milliseconds > longestCaseMilliseconds && index > from ? `takes ${milliseconds} ms` : undefined;
-    if (what !== undefined) {
-      keep(kind, seed, index, bytes);
-      tell({ finding: { index, what } });
-    }
+    if (what !== undefined) tell({ finding: { index, what } });
     // Messages leave while this process waits.
     if (index % 64 === 63) await new Promise(setImmediate);
     if (index % 512 !== 511) continue;
@@ -130,8 +128,9 @@ function residentMemory(): number {
   return Math.round(process.memoryUsage.rss() / 2 ** 20);
 }
 
-function keep(kind: CaseKind, seed: number, index: number, bytes: Uint8Array): void {
+/** The bytes are made again: a process that was taken down could not hand them over. */
+function keep(kind: CaseKind, seed: number, index: number): void {
   const folder = join(import.meta.dirname, "../fuzz-findings");
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, `${kind}-${seed}-${index}.${kind === "images" ? "elf" : "onnx"}`), bytes);
+  writeFileSync(join(folder, `${kind}-${seed}-${index}.${kind === "images" ? "elf" : "onnx"}`), fuzzed[kind].bytesOf(seed, index));
 }

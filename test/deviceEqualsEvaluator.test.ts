@@ -100,6 +100,17 @@ test("windows", () => {
   }), runs);
 });
 
+test("where the maximum of a window lies, also where padding and -Infinity meet", () => {
+  fc.assert(fc.property(small, fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 2 }), fc.integer({ min: 0, max: 2 }), fc.boolean(), seeds, (c, stride, dilation, pad, lowest, seed) => {
+    check(graph((g) => {
+      const x = g.input("x", { dtype: "f32", shape: [2, 7, 6, c] });
+      const all = g.apply("broadcast", [g.constant(tensor("f32", [], [-Infinity]))], { shape: x.type.shape, axes: [] });
+      const values = lowest ? g.apply("select", [g.apply("lt", [x, g.apply("broadcast", [g.constant(tensor("f32", [], [0.8]))], { shape: x.type.shape, axes: [] })], {}), all, x], {}) : x;
+      return g.apply("window_argmax", [values], { window: [1, 3, 2, 1], strides: [1, stride, stride, 1], padding: [[0, 0], [pad, pad], [Math.min(pad, 1), 0], [0, 0]], dilation: [1, dilation, 1, 1], dtype: "i64" });
+    }), seed);
+  }), { numRuns: 8, seed: 5 });
+});
+
 test("concat, gather, scatter, interior padding, iota, select and other types", () => {
   fc.assert(fc.property(small, small, seeds, (a, b, seed) => {
     check(graph((g) => {

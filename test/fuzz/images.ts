@@ -12,7 +12,7 @@ import { operatorCases } from "../../packages/frontend-onnx/test/operatorCases.t
 import { smallNetwork, smallNetworkNames } from "../smallNetworks.ts";
 import { randomTensor } from "../support.ts";
 import { mutateBytes, pick, type Bits } from "./bytes.ts";
-import { outcomeOf, type FuzzCase, type Outcome } from "./outcome.ts";
+import { ending, type Fuzzed, type Outcome } from "./outcome.ts";
 
 /** Small memories: a case then costs a millisecond, and limits are near. */
 export const fuzzMachine: Machine = {
@@ -39,12 +39,10 @@ export function originalImages(): readonly Uint8Array[] {
   ].map((model) => writeImage(compile(model, fuzzMachine).image)));
 }
 
-/** Case number `index` of a seed. */
-export function imageCase(seed: number, index: number): FuzzCase {
-  const bits = randomBits(Math.imul(seed, 0x01000193) ^ Math.imul(index, 0x85ebca6b));
-  const bytes = repairChecksums(mutateImage(bits, originalImages()));
-  return { bytes, outcome: outcomeOf(() => runImageFile(bytes, index)) };
-}
+export const fuzzedImages: Fuzzed = {
+  bytesOf: (seed, index) => repairChecksums(mutateImage(randomBits(Math.imul(seed, 0x01000193) ^ Math.imul(index, 0x85ebca6b)), originalImages())),
+  outcomeOf: (bytes, index) => ending(() => runImageFile(bytes, index)),
+};
 
 function mutateImage(bits: Bits, files: readonly Uint8Array[]): Uint8Array {
   const file = Uint8Array.from(pick(bits, files));

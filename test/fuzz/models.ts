@@ -14,7 +14,7 @@ import { smallNetwork, smallNetworkNames } from "../smallNetworks.ts";
 import { difference, randomInputs } from "../support.ts";
 import { mutateBytes, pick, type Bits } from "./bytes.ts";
 import { fuzzMachine } from "./images.ts";
-import { outcomeOf, type FuzzCase, type Outcome } from "./outcome.ts";
+import { ending, type Fuzzed, type Outcome } from "./outcome.ts";
 
 /** Above this a model is compiled but not run. */
 const bounds = { maxPoints: 2 ** 23, maxInstructions: 2 ** 17 };
@@ -32,14 +32,12 @@ export function originalModels(): readonly Uint8Array[] {
   ]);
 }
 
-/** Case number `index` of a seed. */
-export function modelCase(seed: number, index: number): FuzzCase {
-  const bits = randomBits(Math.imul(seed, 0x01000193) ^ Math.imul(index, 0x9e3779b1));
-  const bytes = mutateModel(bits);
-  return { bytes, outcome: outcomeOf(() => runModel(bytes, index)) };
-}
+export const fuzzedModels: Fuzzed = {
+  bytesOf: (seed, index) => mutateModel(randomBits(Math.imul(seed, 0x01000193) ^ Math.imul(index, 0x9e3779b1))),
+  outcomeOf: (bytes, index) => ending(() => runModel(bytes, index)),
+};
 
-export function mutateModel(bits: Bits): Uint8Array {
+function mutateModel(bits: Bits): Uint8Array {
   const bytes = pick(bits, originalModels());
   if (bits() % 4 === 0) return mutateBytes(bits, bytes);
   const model = messages.ModelProto.decode(bytes);
@@ -151,7 +149,7 @@ function mutateTensor(bits: Bits, tensor: Onnx.TensorProto): void {
 function runModel(bytes: Uint8Array, index: number): Outcome {
   const { image, model } = compile(bytes, fuzzMachine, bits32(index) % 4 === 0 ? { batch: 2 } : {});
   const read = readImage(writeImage(image));
-  const cost = outcomeOf(() => {
+  const cost = ending(() => {
     verifyImage(read, fuzzMachine, bounds);
     return { kind: "ran" };
   });

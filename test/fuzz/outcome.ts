@@ -5,7 +5,7 @@ import { InputError } from "@systole/base";
 export type Outcome = { readonly kind: "diagnostic"; readonly code: string } | { readonly kind: "ran" } | { readonly kind: "skipped" } | { readonly kind: "bug"; readonly message: string };
 
 /** Whatever is thrown on purpose is an InputError that renders; anything else is a bug, with its stack. */
-export function outcomeOf(body: () => Outcome): Outcome {
+export function ending(body: () => Outcome): Outcome {
   try {
     return body();
   } catch (error) {
@@ -14,9 +14,11 @@ export function outcomeOf(body: () => Outcome): Outcome {
   }
 }
 
-export interface FuzzCase {
-  readonly bytes: Uint8Array;
-  readonly outcome: Outcome;
+/** One of the two kinds of files that are mutated. */
+export interface Fuzzed {
+  /** The file of case number `index` of a seed. */
+  readonly bytesOf: (seed: number, index: number) => Uint8Array;
+  readonly outcomeOf: (bytes: Uint8Array, index: number) => Outcome;
 }
 
 export const caseKinds = ["images", "models"] as const;

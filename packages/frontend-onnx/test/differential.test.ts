@@ -21,7 +21,7 @@ async function compare(operator: string, c: Case): Promise<void> {
   const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
   const wanted = (await session.run(Object.fromEntries(free.map(([name, value]) => [name, new ort.Tensor(ortTypes[value.dtype], value.data as Float32Array, value.shape)]))))["y"]!;
   const got = evaluate(importModel(bytes).graph, new Map(free)).get("y")!;
-  const what = `${operator} ${JSON.stringify(attributes)} ${Object.entries(inputs).map(([name, value]) => `${name}[${value.shape.join(",")}]`).join(" ")}`;
+  const what = `${operator} ${JSON.stringify(attributes, (_, value: unknown) => (typeof value === "bigint" ? Number(value) : value))} ${Object.entries(inputs).map(([name, value]) => `${name}[${value.shape.join(",")}]`).join(" ")}`;
   expect(got.shape, what).toEqual([...wanted.dims]);
   const expected = Array.from(wanted.data as ArrayLike<number | bigint>, Number);
   const actual = numbersOf(got);

@@ -1,7 +1,7 @@
 /** @file Random cases of the operators that move, choose, convert and make values, and of the composed ones of transformers and losses. */
 import { tensor, type Dtype } from "@systole/base";
 import type { Case, Random } from "./operatorCase.ts";
-import { i64, info, node, type AttributeInput } from "./support.ts";
+import { i64, type AttributeInput } from "./support.ts";
 
 /** ONNX's numbers of element types. */
 const types = { f32: 1, i32: 6, i64: 7, bool: 9 } as const;
@@ -60,7 +60,6 @@ const loss = (r: Random): Case => {
   };
 };
 
-const branch = (name: string, op: string) => ({ g: { name, node: [node(op, ["x"], [`${name}_y`])], output: [info(`${name}_y`, "f32")] } });
 const values: readonly (readonly [AttributeInput, Dtype])[] = [[{ t: tensor("f32", [1], [2.5]) }, "f32"], [{ t: tensor("i64", [1], [-3]) }, "i64"]];
 
 export const structureCases: Readonly<Record<string, (r: Random) => Case>> = {
@@ -88,7 +87,6 @@ export const structureCases: Readonly<Record<string, (r: Random) => Case>> = {
     return { inputs: { s: i64([2, r.int(1, 4)]) }, fixed: ["s"], attributes: { value }, result };
   },
   Constant: (r) => ({ inputs: {}, attributes: { value: { t: r.f32([2, 3]) } } }),
-  If: (r) => ({ inputs: { c: tensor("bool", [], [r.int(0, 1)]), x: r.f32([2, 3]) }, fixed: ["c"], attributes: { then_branch: branch("then", "Neg"), else_branch: branch("else", "Exp") } }),
   GatherND: (r) => ({ inputs: { x: r.f32([3, 4, 2]), i: i64(r.pick([[0, 1, 2, 3], [-1, 0, 1, -2]]), [2, 2]) } }),
   Scatter: (r) => ({ ...scatterElements(r), opset: 10 }), ScatterElements: scatterElements,
   ScatterND: (r) => ({ inputs: { x: r.f32([4, 3]), i: i64(r.pick([[0, 2], [3, 1]]), [2, 1]), u: r.f32([2, 3]) }, fixed: ["i"] }),

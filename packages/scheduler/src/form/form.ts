@@ -15,6 +15,7 @@ import { fits, isPending, readsTensor, weight, type Expression } from "./express
 import { concat, movement } from "./movement.ts";
 import { isSplat, product } from "./numbers.ts";
 import { Places } from "./places.ts";
+import { windowArgmax } from "./windowArgmax.ts";
 
 export interface FormedProgram {
   readonly tensors: readonly ScheduledTensor[];
@@ -76,6 +77,7 @@ class Former {
       case "concat": return { kind: "view", view: wholeView(concat(this.#places, node as Node<"concat">)) };
       case "dot": case "conv": return contraction(this.#places, node);
       case "reduce": case "argreduce": case "cumsum": case "window_reduce": return reduction(this.#places, node);
+      case "window_argmax": return windowArgmax(this.#places, node as Node<"window_argmax">);
       case "gather": return gather(this.#places, node);
       case "scatter": return scatter(this.#places, node as Node<"scatter">);
       default:

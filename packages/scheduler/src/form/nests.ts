@@ -78,16 +78,21 @@ export function reductionForm(node: Node, shape: readonly number[]): ReductionFo
     }
     case "window_reduce": {
       const p = node.params as Params<"window_reduce">;
-      const out = node.outputs[0]!.type.shape;
-      const windowed = all.filter((axis) => p.window[axis]! > 1);
-      const dims = [...all.map((axis) => ({ name: `d${axis}`, extent: out[axis]! })), ...windowed.map((axis) => ({ name: `w${axis}`, extent: p.window[axis]! }))];
-      const axes = all.map((axis) => [{ dim: axis, factor: p.strides[axis]! }, ...(windowed.includes(axis) ? [{ dim: shape.length + windowed.indexOf(axis), factor: p.dilation[axis]! }] : [])]);
-      const high = all.map((axis) => (out[axis]! - 1) * p.strides[axis]! + (p.window[axis]! - 1) * p.dilation[axis]! + 1 - shape[axis]! - p.padding[axis]![0]);
       const fill = p.kind === "max" ? lowestBits(node) : 0;
-      return { reduction: p.kind, order: "sequential", dims, parallel: shape.length, axes, pad: { low: p.padding.map((x) => x[0]), high, fill }, window: true };
+      return { reduction: p.kind, order: "sequential", ...windowNest(shape, node.outputs[0]!.type.shape, p, fill) };
     }
     default: return internal(`${node.op} is not a reduction`);
   }
+}
+
+/** Output points outside, window positions inside; the input is padded as far as the last window reaches. */
+export function windowNest(shape: readonly number[], out: readonly number[], p: Params<"window_argmax"> | Params<"window_reduce">, fill: number): Pick<ReductionForm, "dims" | "parallel" | "axes" | "pad" | "window"> {
+  const all = shape.map((_, axis) => axis);
+  const windowed = all.filter((axis) => p.window[axis]! > 1);
+  const dims = [...all.map((axis) => ({ name: `d${axis}`, extent: out[axis]! })), ...windowed.map((axis) => ({ name: `w${axis}`, extent: p.window[axis]! }))];
+  const axes = all.map((axis) => [{ dim: axis, factor: p.strides[axis]! }, ...(windowed.includes(axis) ? [{ dim: shape.length + windowed.indexOf(axis), factor: p.dilation[axis]! }] : [])]);
+  const high = all.map((axis) => (out[axis]! - 1) * p.strides[axis]! + (p.window[axis]! - 1) * p.dilation[axis]! + 1 - shape[axis]! - p.padding[axis]![0]);
+  return { dims, parallel: shape.length, axes, pad: { low: p.padding.map((x) => x[0]), high, fill }, window: true };
 }
 
 /** Padding never wins a maximum: the lowest value of the element type. */
