@@ -111,6 +111,17 @@ test("where the maximum of a window lies, also where padding and -Infinity meet"
   }), { numRuns: 8, seed: 5 });
 });
 
+test("stable sorts of floats with NaN and of integers", () => {
+  fc.assert(fc.property(small, small, fc.integer({ min: 0, max: 1 }), fc.boolean(), fc.boolean(), seeds, (a, b, axis, descending, integers, seed) => {
+    check(graph((g) => {
+      const x = g.input("x", { dtype: integers ? "i32" : "f32", shape: [a, b] });
+      const rough = integers ? x : g.apply("round", [g.apply("mul", [x, g.apply("broadcast", [g.constant(tensor("f32", [], [3]))], { shape: [a, b], axes: [] })], {})], {});
+      const keys = integers ? x : g.apply("div", [rough, rough], {});
+      return [...g.applyAll("sort", [rough], { axis, descending }), ...g.applyAll("sort", [integers ? x : g.apply("mul", [keys, rough], {})], { axis, descending })];
+    }), seed);
+  }), { numRuns: 8, seed: 7 });
+});
+
 test("concat, gather, scatter, interior padding, iota, select and other types", () => {
   fc.assert(fc.property(small, small, seeds, (a, b, seed) => {
     check(graph((g) => {

@@ -1,6 +1,6 @@
 /** @file Schedule to image: a main routine of macro-instructions, one routine per kernel, constants, symbols, debug map. */
-import { internal } from "@systole/base";
-import { limits, machineHash, type Image, type Instruction, type KernelDebug, type Machine, type Routine, type TensorSymbol } from "@systole/isa";
+import { fail, internal } from "@systole/base";
+import { fieldProblem, limits, machineHash, type Image, type Instruction, type KernelDebug, type Machine, type Routine, type TensorSymbol } from "@systole/isa";
 import { lowerBoundBytes, macsOf, type PlacedTensor, type Schedule, type TiledKernel } from "@systole/scheduler";
 import { kernelCode } from "./kernelCode.ts";
 
@@ -9,7 +9,7 @@ const firstKernel = 2;
 
 export function emitImage(schedule: Schedule, machine: Machine): Image {
   const tensors = new Map(schedule.tensors.map((t) => [t.id, t]));
-  const kernels = schedule.kernels.map((tiled, kernel): Routine => ({ name: tiled.kernel.name, submodule: "basic", instructions: kernelCode(tiled, tensors), kernel }));
+  const kernels = schedule.kernels.map((tiled, kernel): Routine => ({ name: tiled.kernel.name, submodule: "basic", instructions: encodable(tiled, kernelCode(tiled, tensors)), kernel }));
   const calls = kernels.map((_, i): Instruction => ({ op: "call", routine: firstKernel + i }));
   const forwardRoutine: Routine = { name: "forward", submodule: "gradient", instructions: [...calls, { op: "ret" }] };
   const mainLength = 3;
@@ -26,6 +26,16 @@ export function emitImage(schedule: Schedule, machine: Machine): Image {
     symbols: [...named(schedule.inputs, tensors, "input"), ...named(schedule.outputs, tensors, "output")],
     debug: { model: schedule.model, kernels: schedule.kernels.map((tiled) => debugOf(tiled, machine)) },
   };
+}
+
+/** Paddings, steps and the like come from the model: they may be larger than any field of an instruction. */
+function encodable({ kernel }: TiledKernel, code: readonly Instruction[]): readonly Instruction[] {
+  for (const instruction of code) {
+    const problem = fieldProblem(instruction);
+    const origin = kernel.origins[0];
+    if (problem !== undefined) fail("E0303", `kernel "${kernel.name}": ${problem}`, { kernel: kernel.name, ...(origin === undefined ? {} : { node: origin.node, operator: origin.operator }) });
+  }
+  return code;
 }
 
 function named(names: ReadonlyMap<string, number>, tensors: ReadonlyMap<number, PlacedTensor>, kind: "input" | "output"): TensorSymbol[] {

@@ -1,6 +1,6 @@
 /** @file Instructions to 128-bit little-endian words, by the table. */
 import { internal } from "@systole/base";
-import { limits, type Instruction } from "./instructions.ts";
+import { limits, type Instruction, type Mnemonic } from "./instructions.ts";
 import { fieldRange, layouts } from "./layout.ts";
 
 export function encodeInstructions(instructions: readonly Instruction[]): Uint8Array {
@@ -11,6 +11,31 @@ export function encodeInstructions(instructions: readonly Instruction[]): Uint8A
 
 export function encodeInstruction(instruction: Instruction): Uint8Array {
   return encodeInstructions([instruction]);
+}
+
+/** Says which value its field cannot hold; undefined for an instruction that can be encoded. Compilers ask before they write an image. */
+export function fieldProblem(instruction: Instruction): string | undefined {
+  const values = instruction as unknown as Readonly<Record<string, number | bigint | undefined>>;
+  for (const { name, low, high } of rangesOf(instruction.op)) {
+    const value = values[name];
+    const fits = value !== undefined && value >= low && value <= high && (typeof value === "bigint" || Number.isInteger(value));
+    if (!fits) return `${instruction.op}.${name} = ${value} does not fit; ${low} to ${high} do`;
+  }
+  return undefined;
+}
+
+interface Range {
+  readonly name: string;
+  readonly low: bigint;
+  readonly high: bigint;
+}
+
+const ranges = new Map<Mnemonic, readonly Range[]>();
+
+function rangesOf(op: Mnemonic): readonly Range[] {
+  const known = ranges.get(op) ?? layouts[op].fields.map((layout) => ({ name: layout.name, ...fieldRange(layout) }));
+  ranges.set(op, known);
+  return known;
 }
 
 /** A value that its field cannot hold is a mistake of whoever made the instruction: the assembler checks before. */

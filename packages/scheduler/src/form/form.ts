@@ -15,6 +15,7 @@ import { fits, isPending, readsTensor, weight, type Expression } from "./express
 import { concat, movement } from "./movement.ts";
 import { isSplat, product } from "./numbers.ts";
 import { Places } from "./places.ts";
+import { sort } from "./sort.ts";
 import { windowArgmax } from "./windowArgmax.ts";
 
 export interface FormedProgram {
@@ -57,6 +58,10 @@ class Former {
 
   #visit(node: Node): void {
     if ((this.#useCount.get(node.outputs[0]!) ?? 0) === 0 && node.outputs.length === 1) return;
+    if (node.op === "sort") {
+      sort(this.#places, node as Node<"sort">).forEach((result, i) => this.#places.expressions.set(node.outputs[i]!, result));
+      return;
+    }
     const expression = this.#expressionOf(node);
     const value = node.outputs[0]!;
     this.#places.expressions.set(value, expression);
