@@ -127,10 +127,10 @@ describe("device", () => {
   /** state s := s + 1 by the scalar unit. */
   const counter = imageOf(edge, `
 .routine "main" control
-io what=load external=0 cache=0 bytes=8
 buf id=b0 memory=cache base=0 slotBytes=8
 dim space=p0 index=0 extent=1
 agu id=a0 space=p0 buffer=b0 dtype=f64
+io what=load external=0 cache=0 bytes=8
 smov register=r1 generator=a0 direction=to-register
 sop operation=add target=r1 a=r1 b=31 immediate=0x3ff0000000000000
 smov register=r1 generator=a0 direction=to-memory
@@ -156,6 +156,7 @@ halt
     const { latencyCycles } = edge.external;
     // The load's latency and the store's stand one behind the other.
     expect(run.cycles).toBeGreaterThan(2 * latencyCycles);
+    expect(run.units.scalar.stalls.data).toBeGreaterThan(0);
     expect(run.units.store.stalls.data).toBeGreaterThan(0);
     expect(run.external).toEqual({ readBytes: 64, writeBytes: 64, usedReadBytes: 8, usedWriteBytes: 8 });
   });

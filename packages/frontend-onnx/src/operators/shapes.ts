@@ -136,7 +136,8 @@ function sliceOne(e: Emitter, x: Value, axis: number, start: number, end: number
     const first = clamp(start, 0, extent);
     return sliceAxis(e, x, axis, first, Math.max(first, clamp(end, 0, extent)), step);
   }
-  const first = extent - 1 - clamp(start, -1, extent - 1);
+  // The standard clamps a start below the axis to its first element, where NumPy takes nothing.
+  const first = extent - 1 - clamp(start, 0, extent - 1);
   const limit = extent - 1 - clamp(end, -1, extent - 1);
   const reversed = e.apply("reverse", [x], { axes: [axis] });
   return sliceAxis(e, reversed, axis, first, Math.max(first, limit), -step);

@@ -1,7 +1,7 @@
 /** @file `argreduce`: where the extreme element stands along an axis. */
 import { argExtreme } from "@systole/base";
 import { require, requireAxis, requireNumeric, requireOperands } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 import { splitOffsets, tensorLike, without } from "./strided.ts";
 
 export interface ArgreduceParams {
@@ -12,7 +12,7 @@ export interface ArgreduceParams {
   readonly last: boolean;
 }
 
-export const argreduce = definePrimitive<"argreduce", ArgreduceParams>({
+export const argreduce: Primitive<ArgreduceParams> = {
   name: "argreduce",
   doc: "Index of the first (or last) largest or smallest element along `axis`, which disappears; NaN wins.",
   operands: ["x"],
@@ -35,4 +35,4 @@ export const argreduce = definePrimitive<"argreduce", ArgreduceParams>({
     });
     return [result];
   },
-});
+};

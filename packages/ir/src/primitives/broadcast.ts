@@ -1,7 +1,7 @@
 /** @file `broadcast`: the only way to repeat elements. */
 import { formatType, rowMajorStrides } from "@systole/base";
 import { require, requireExtents, requireOperands } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 import { copyStrided, strided, tensorLike } from "./strided.ts";
 
 export interface BroadcastParams {
@@ -10,7 +10,7 @@ export interface BroadcastParams {
   readonly axes: readonly number[];
 }
 
-export const broadcast = definePrimitive<"broadcast", BroadcastParams>({
+export const broadcast: Primitive<BroadcastParams> = {
   name: "broadcast",
   doc: "Axis a of x becomes axis axes[a] of the result (ascending; extents equal, or 1 in x); the other axes repeat.",
   operands: ["x"],
@@ -33,4 +33,4 @@ export const broadcast = definePrimitive<"broadcast", BroadcastParams>({
     copyStrided(shape, { data: x!.data, start: 0, strides }, strided(result.data, shape));
     return [result];
   },
-});
+};

@@ -1,7 +1,7 @@
 /** @file `concat`: tensors one behind the other along an axis. */
 import { formatType, rowMajorStrides, sameShape, type TensorType } from "@systole/base";
 import { require, requireAxis, requireSameDtype } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 import { copyStrided, strided, tensorLike } from "./strided.ts";
 
 export interface ConcatParams {
@@ -12,7 +12,7 @@ function concatShape(inputs: readonly TensorType[], axis: number): number[] {
   return inputs[0]!.shape.map((extent, a) => (a === axis ? inputs.reduce((sum, x) => sum + x.shape[axis]!, 0) : extent));
 }
 
-export const concat = definePrimitive<"concat", ConcatParams>({
+export const concat: Primitive<ConcatParams> = {
   name: "concat",
   doc: "The operands one behind the other along `axis`.",
   operands: ["x..."],
@@ -36,4 +36,4 @@ export const concat = definePrimitive<"concat", ConcatParams>({
     }
     return [result];
   },
-});
+};

@@ -1,13 +1,13 @@
 /** @file `constant`: a tensor known at compile time. */
 import { elementCount, type Tensor } from "@systole/base";
 import { require, requireExtents, requireOperands } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 
 export interface ConstantParams {
   readonly value: Tensor;
 }
 
-export const constant = definePrimitive<"constant", ConstantParams>({
+export const constant: Primitive<ConstantParams> = {
   name: "constant",
   doc: "A tensor known at compile time.",
   operands: [],
@@ -18,4 +18,4 @@ export const constant = definePrimitive<"constant", ConstantParams>({
     return [{ dtype: value.dtype, shape: value.shape }];
   },
   evaluate: (_inputs, { value }) => [value],
-});
+};

@@ -3,7 +3,7 @@ import { elementCount, rowMajorStrides, type TensorType } from "@systole/base";
 import { require, requireAmounts, requireDtype, requireOperands, requirePadding, requireSameDtype } from "./checks.ts";
 import { accumulator, packWeights, storeSums } from "./contraction.ts";
 import { contractionDtypes, labelOffsets, requireLabels } from "./dot.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 import { allocateResult, offsetsOf, tensorLike } from "./strided.ts";
 
 export interface ConvParams {
@@ -111,7 +111,7 @@ function inputOffset(params: ConvParams, axes: ConvAxes, s: number, output: numb
   return position % dilation === 0 ? (position / dilation) * stride : hole;
 }
 
-export const conv = definePrimitive<"conv", ConvParams>({
+export const conv: Primitive<ConvParams> = {
   name: "conv",
   doc: "Convolution: as `dot`, where a digit names a spatial axis (input extent in x, kernel extent in w, output extent in out). Padding is a term with value 0, holes of lhsDilation are no terms.",
   operands: ["x", "w"],
@@ -155,7 +155,7 @@ export const conv = definePrimitive<"conv", ConvParams>({
     }
     return [result];
   },
-});
+};
 
 /** The terms in the order of `k`: offset in w, row-major number of the kernel point, offset of the feature in x. */
 function termOffsets(params: ConvParams, axes: ConvAxes, xShape: readonly number[], wShape: readonly number[]) {

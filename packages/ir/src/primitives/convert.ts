@@ -1,14 +1,14 @@
 /** @file `convert`: the same elements in another type. */
 import { convertArray, isDtype, type Dtype } from "@systole/base";
 import { require, requireOperands } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 import { tensorLike } from "./strided.ts";
 
 export interface ConvertParams {
   readonly dtype: Dtype;
 }
 
-export const convert = definePrimitive<"convert", ConvertParams>({
+export const convert: Primitive<ConvertParams> = {
   name: "convert",
   doc: "Element type `dtype`: float to integer truncates and saturates, NaN becomes 0; integer to narrower integer wraps; to bool: not 0.",
   operands: ["x"],
@@ -23,4 +23,4 @@ export const convert = definePrimitive<"convert", ConvertParams>({
     convertArray(x!.dtype, x!.data, dtype, result.data);
     return [result];
   },
-});
+};

@@ -1,6 +1,6 @@
 /** @file `cumsum`: running sums along an axis. */
 import { requireAxis, requireNumeric, requireOperands } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 import { splitOffsets, tensorLike } from "./strided.ts";
 
 export interface CumsumParams {
@@ -11,7 +11,7 @@ export interface CumsumParams {
   readonly reverse: boolean;
 }
 
-export const cumsum = definePrimitive<"cumsum", CumsumParams>({
+export const cumsum: Primitive<CumsumParams> = {
   name: "cumsum",
   doc: "Running sum along `axis`, sequential from +0; `exclusive` leaves out the element itself, `reverse` starts at the end.",
   operands: ["x"],
@@ -40,4 +40,4 @@ export const cumsum = definePrimitive<"cumsum", CumsumParams>({
     }
     return [result];
   },
-});
+};

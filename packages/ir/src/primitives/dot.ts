@@ -2,7 +2,7 @@
 import { elementCount, rowMajorStrides, type Dtype, type TensorType } from "@systole/base";
 import { require, requireDtype, requireOperands, requireSameDtype } from "./checks.ts";
 import { accumulator, packWeights, storeSums } from "./contraction.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 import { allocateResult, offsetsOf, tensorLike } from "./strided.ts";
 
 export interface DotParams {
@@ -62,7 +62,7 @@ export function labelOffsets(labels: string, shape: readonly number[], letters: 
   return offsetsOf(letters.map((letter) => extents.get(letter)!), letters.map((letter) => (labels.includes(letter) ? strides[labels.indexOf(letter)]! : 0)));
 }
 
-export const dot = definePrimitive<"dot", DotParams>({
+export const dot: Primitive<DotParams> = {
   name: "dot",
   doc: "Contraction with one letter per axis: letters in x, w and out are batch axes, in x and out rows, in w and out columns, in x and w contracted; `k` lists the contracted ones, slowest first, and is the order of the sum.",
   operands: ["x", "w"],
@@ -95,4 +95,4 @@ export const dot = definePrimitive<"dot", DotParams>({
     }
     return [result];
   },
-});
+};

@@ -1,7 +1,7 @@
 /** @file `gather`: rows of a tensor by index. */
 import { elementCount, fail, formatType, type Tensor } from "@systole/base";
 import { require, requireDtype, requireOperands, type NoParams } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 import { tensorLike } from "./strided.ts";
 
 /** The indices as numbers; one outside [0, count) is a fault, as on the device. */
@@ -12,7 +12,7 @@ export function rowIndices(name: string, indices: Tensor, count: number): number
   });
 }
 
-export const gather = definePrimitive<"gather", NoParams>({
+export const gather: Primitive<NoParams> = {
   name: "gather",
   doc: "Rows of x: result [J..., S...] from x [N, S...] and indices [J...]; an index outside [0, N) is a fault.",
   operands: ["x", "indices"],
@@ -32,4 +32,4 @@ export const gather = definePrimitive<"gather", NoParams>({
     });
     return [result];
   },
-});
+};

@@ -1,7 +1,7 @@
 /** @file `iota`: each element is its index along an axis. */
 import { isDtype, type Dtype } from "@systole/base";
 import { require, requireAxis, requireExtents, requireOperands } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 import { splitOffsets, tensorLike } from "./strided.ts";
 
 export interface IotaParams {
@@ -10,7 +10,7 @@ export interface IotaParams {
   readonly axis: number;
 }
 
-export const iota = definePrimitive<"iota", IotaParams>({
+export const iota: Primitive<IotaParams> = {
   name: "iota",
   doc: "Every element is its index along `axis`.",
   operands: [],
@@ -30,4 +30,4 @@ export const iota = definePrimitive<"iota", IotaParams>({
     });
     return [result];
   },
-});
+};

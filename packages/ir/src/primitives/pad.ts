@@ -1,7 +1,7 @@
 /** @file `pad`: a value around and between the elements; negative amounts cut off. */
 import { formatType, rowMajorStrides } from "@systole/base";
 import { require, requireAmounts, requireOperands, requireSameDtype, requireShape } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 import { copyStrided, tensorLike } from "./strided.ts";
 
 export interface PadParams {
@@ -16,7 +16,7 @@ function padShape(shape: readonly number[], { low, high, interior }: PadParams):
   return shape.map((extent, axis) => low[axis]! + high[axis]! + extent + Math.max(0, extent - 1) * interior[axis]!);
 }
 
-export const pad = definePrimitive<"pad", PadParams>({
+export const pad: Primitive<PadParams> = {
   name: "pad",
   doc: "`value` before (low), behind (high) and between (interior) the elements of each axis; negative low and high cut off.",
   operands: ["x", "value"],
@@ -47,4 +47,4 @@ export const pad = definePrimitive<"pad", PadParams>({
     copyStrided(shape, source, { data: result.data, start, strides: to.map((stride, axis) => stride * steps[axis]!) });
     return [result];
   },
-});
+};

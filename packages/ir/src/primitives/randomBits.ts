@@ -1,13 +1,13 @@
 /** @file `random_bits`: counter-based random numbers, a pure function of the seed. */
 import { elementCount, randomBits as bitsAt } from "@systole/base";
 import { requireDtype, requireExtents, requireOperands, requireShape } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 
 export interface RandomBitsParams {
   readonly shape: readonly number[];
 }
 
-export const randomBits = definePrimitive<"random_bits", RandomBitsParams>({
+export const randomBits: Primitive<RandomBitsParams> = {
   name: "random_bits",
   doc: "32 random bits an element: the first word of Threefry-2x32 (20 rounds) with the seed as key and the row-major index as counter.",
   operands: ["seed"],
@@ -22,4 +22,4 @@ export const randomBits = definePrimitive<"random_bits", RandomBitsParams>({
     const key = seed!.data[0] as bigint;
     return [{ dtype: "i32", shape, data: Int32Array.from({ length: elementCount(shape) }, (_, index) => bitsAt(key, index)) }];
   },
-});
+};

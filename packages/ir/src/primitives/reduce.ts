@@ -1,7 +1,7 @@
 /** @file `reduce`: sums, products and extremes over axes, in one of two orders. */
 import { blockedSum, foldStart, formatType, sequentialFold, sequentialFoldInteger, isFloat, type FoldKind, type ReductionOrder } from "@systole/base";
 import { require, requireAxes, requireNumeric, requireOperands } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 import { roundingOf, splitOffsets, tensorLike, without } from "./strided.ts";
 
 export interface ReduceParams {
@@ -12,7 +12,7 @@ export interface ReduceParams {
   readonly order: ReductionOrder;
 }
 
-export const reduce = definePrimitive<"reduce", ReduceParams>({
+export const reduce: Primitive<ReduceParams> = {
   name: "reduce",
   doc: "Folds `axes`: sum from +0, prod from 1, max and min from the first element (NaN wins); sequential is ascending row-major order of the reduced axes, blocked the order of docs/numerics.md.",
   operands: ["x"],
@@ -42,4 +42,4 @@ export const reduce = definePrimitive<"reduce", ReduceParams>({
     });
     return [result];
   },
-});
+};

@@ -1,13 +1,13 @@
 /** @file `reshape`: the same elements in row-major order under another shape. */
 import { elementCount, formatType } from "@systole/base";
 import { require, requireExtents, requireOperands } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 
 export interface ReshapeParams {
   readonly shape: readonly number[];
 }
 
-export const reshape = definePrimitive<"reshape", ReshapeParams>({
+export const reshape: Primitive<ReshapeParams> = {
   name: "reshape",
   doc: "The same elements in row-major order under the shape `shape`.",
   operands: ["x"],
@@ -19,4 +19,4 @@ export const reshape = definePrimitive<"reshape", ReshapeParams>({
     return [{ dtype: x.dtype, shape }];
   },
   evaluate: ([x], { shape }) => [{ dtype: x!.dtype, shape, data: x!.data }],
-});
+};

@@ -1,14 +1,14 @@
 /** @file `reverse`: axes run backwards. */
 import { rowMajorStrides } from "@systole/base";
 import { requireAxes, requireOperands } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 import { copyStrided, strided, tensorLike } from "./strided.ts";
 
 export interface ReverseParams {
   readonly axes: readonly number[];
 }
 
-export const reverse = definePrimitive<"reverse", ReverseParams>({
+export const reverse: Primitive<ReverseParams> = {
   name: "reverse",
   doc: "The elements along `axes` (ascending) in reverse order.",
   operands: ["x"],
@@ -25,4 +25,4 @@ export const reverse = definePrimitive<"reverse", ReverseParams>({
     copyStrided(x!.shape, { data: x!.data, start, strides: backwards }, strided(result.data, x!.shape));
     return [result];
   },
-});
+};

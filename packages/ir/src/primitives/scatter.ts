@@ -2,7 +2,7 @@
 import { elementCount, foldFloat, foldInteger, formatType, isFloat } from "@systole/base";
 import { require, requireDtype, requireNumeric, requireOperands, requireSameDtype, requireShape } from "./checks.ts";
 import { rowIndices } from "./gather.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 import { tensorLike } from "./strided.ts";
 
 export interface ScatterParams {
@@ -11,7 +11,7 @@ export interface ScatterParams {
 
 const folds = { add: "sum", mul: "prod", max: "max", min: "min" } as const;
 
-export const scatter = definePrimitive<"scatter", ScatterParams>({
+export const scatter: Primitive<ScatterParams> = {
   name: "scatter",
   doc: "x with row indices[j] replaced by (or folded with) updates[j], in ascending j; an index outside [0, N) is a fault.",
   operands: ["x", "indices", "updates"],
@@ -43,7 +43,7 @@ export const scatter = definePrimitive<"scatter", ScatterParams>({
     });
     return [result];
   },
-});
+};
 
 /** One step; the store into the result rounds or wraps. */
 function combiner(kind: ScatterParams["kind"], float: boolean): (old: number | bigint, update: number | bigint) => number | bigint {

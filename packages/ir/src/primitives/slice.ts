@@ -1,7 +1,7 @@
 /** @file `slice`: a strided box of a tensor. */
 import { formatType, rowMajorStrides } from "@systole/base";
 import { require, requireAmounts, requireOperands } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 import { copyStrided, strided, tensorLike } from "./strided.ts";
 
 export interface SliceParams {
@@ -15,7 +15,7 @@ function sliceShape({ starts, limits, strides }: SliceParams): number[] {
   return starts.map((start, axis) => Math.ceil((limits[axis]! - start) / strides[axis]!));
 }
 
-export const slice = definePrimitive<"slice", SliceParams>({
+export const slice: Primitive<SliceParams> = {
   name: "slice",
   doc: "The elements starts, starts + strides, ... below limits, per axis.",
   operands: ["x"],
@@ -36,4 +36,4 @@ export const slice = definePrimitive<"slice", SliceParams>({
     copyStrided(result.shape, { data: x!.data, start, strides: strides.map((stride, axis) => stride * params.strides[axis]!) }, strided(result.data, result.shape));
     return [result];
   },
-});
+};

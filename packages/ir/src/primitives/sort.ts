@@ -1,6 +1,6 @@
 /** @file `sort`: stable, with the positions the keys came from. */
 import { requireAxis, requireNumeric, requireOperands } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 import { splitOffsets, tensorLike } from "./strided.ts";
 
 export interface SortParams {
@@ -15,7 +15,7 @@ function order(a: number | bigint, b: number | bigint): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-export const sort = definePrimitive<"sort", SortParams>({
+export const sort: Primitive<SortParams> = {
   name: "sort",
   doc: "Keys sorted along `axis`, and their former positions (i64); stable in both directions, NaN counts as larger than every number.",
   operands: ["keys"],
@@ -39,4 +39,4 @@ export const sort = definePrimitive<"sort", SortParams>({
     }
     return [keys, positions];
   },
-});
+};

@@ -1,8 +1,8 @@
 /** @file `stop_gradient`: the identity, whose derivative is 0. */
 import { requireOperands, type NoParams } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 
-export const stopGradient = definePrimitive<"stop_gradient", NoParams>({
+export const stopGradient: Primitive<NoParams> = {
   name: "stop_gradient",
   doc: "x, whose derivative counts as 0.",
   operands: ["x"],
@@ -11,4 +11,4 @@ export const stopGradient = definePrimitive<"stop_gradient", NoParams>({
     return [inputs[0]!];
   },
   evaluate: ([x]) => [x!],
-});
+};

@@ -1,7 +1,7 @@
 /** @file `transpose`: axes in another order. */
 import { formatType, rowMajorStrides } from "@systole/base";
 import { require, requireOperands } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 import { copyStrided, strided, tensorLike } from "./strided.ts";
 
 export interface TransposeParams {
@@ -9,7 +9,7 @@ export interface TransposeParams {
   readonly permutation: readonly number[];
 }
 
-export const transpose = definePrimitive<"transpose", TransposeParams>({
+export const transpose: Primitive<TransposeParams> = {
   name: "transpose",
   doc: "Axis a of the result is axis permutation[a] of x.",
   operands: ["x"],
@@ -26,4 +26,4 @@ export const transpose = definePrimitive<"transpose", TransposeParams>({
     copyStrided(result.shape, { data: x!.data, start: 0, strides: permutation.map((axis) => strides[axis]!) }, strided(result.data, result.shape));
     return [result];
   },
-});
+};

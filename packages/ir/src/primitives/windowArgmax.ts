@@ -1,7 +1,7 @@
 /** @file `window_argmax`: where the maximum of each window stands; what the transpose of a max pooling scatters to. */
 import { argExtreme } from "@systole/base";
 import { require } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 import { tensorLike } from "./strided.ts";
 import { forEachWindow, inferWindows, windowShape, type WindowParams } from "./window.ts";
 
@@ -9,7 +9,7 @@ export interface WindowArgmaxParams extends WindowParams {
   readonly dtype: "i64" | "i32";
 }
 
-export const windowArgmax = definePrimitive<"window_argmax", WindowArgmaxParams>({
+export const windowArgmax: Primitive<WindowArgmaxParams> = {
   name: "window_argmax",
   doc: "Flat row-major index into x of the first maximum of each window; padding never wins, and a window of padding only gives 0.",
   operands: ["x"],
@@ -26,4 +26,4 @@ export const windowArgmax = definePrimitive<"window_argmax", WindowArgmaxParams>
     });
     return [result];
   },
-});
+};

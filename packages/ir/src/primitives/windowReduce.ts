@@ -1,7 +1,7 @@
 /** @file `window_reduce`: pooling. */
 import { isFloat, sequentialFold, sequentialFoldInteger, type Dtype } from "@systole/base";
 import { require } from "./checks.ts";
-import { definePrimitive } from "./primitive.ts";
+import type { Primitive } from "./primitive.ts";
 import { roundingOf, tensorLike } from "./strided.ts";
 import { forEachWindow, inferWindows, windowShape, type WindowParams } from "./window.ts";
 
@@ -22,7 +22,7 @@ export function emptyMaximum(dtype: Dtype): number | bigint {
   }
 }
 
-export const windowReduce = definePrimitive<"window_reduce", WindowReduceParams>({
+export const windowReduce: Primitive<WindowReduceParams> = {
   name: "window_reduce",
   doc: "Sum or maximum of each window, row-major over the window. Padding is +0 for a sum and no term for a maximum, whose value for a window of padding only is the smallest of the type.",
   operands: ["x"],
@@ -47,4 +47,4 @@ export const windowReduce = definePrimitive<"window_reduce", WindowReduceParams>
     });
     return [result];
   },
-});
+};

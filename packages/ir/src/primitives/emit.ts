@@ -1,0 +1,69 @@
+/** @file Short names for what derivative rules emit all the time. */
+import { isFloat, reductionOrder, tensor, type TensorType } from "@systole/base";
+import type { Value } from "../graph.ts";
+import type { ElementwisePrimitiveName } from "./elementwise.ts";
+import type { Emit, Tangent } from "./primitive.ts";
+
+export function unary(b: Emit, op: ElementwisePrimitiveName, x: Value): Value {
+  return b.apply(op, [x], {});
+}
+
+export function binary(b: Emit, op: ElementwisePrimitiveName, x: Value, y: Value): Value {
+  return b.apply(op, [x, y], {});
+}
+
+export const add = (b: Emit, x: Value, y: Value): Value => binary(b, "add", x, y);
+export const sub = (b: Emit, x: Value, y: Value): Value => binary(b, "sub", x, y);
+export const mul = (b: Emit, x: Value, y: Value): Value => binary(b, "mul", x, y);
+export const div = (b: Emit, x: Value, y: Value): Value => binary(b, "div", x, y);
+export const neg = (b: Emit, x: Value): Value => unary(b, "neg", x);
+
+export function select(b: Emit, condition: Value, x: Value, y: Value): Value {
+  return b.apply("select", [condition, x, y], {});
+}
+
+/** Values of scalars in shape of `type`; the scalar itself where the shape is []. */
+export function spread(b: Emit, scalar: Value, shape: readonly number[]): Value {
+  return shape.length === 0 ? scalar : b.apply("broadcast", [scalar], { shape, axes: [] });
+}
+
+/** One number in the type's shape. */
+export function filled(b: Emit, type: TensorType, number: number): Value {
+  return spread(b, b.constant(tensor(type.dtype, [], [number])), type.shape);
+}
+
+export function zeros(b: Emit, type: TensorType): Value {
+  return filled(b, type, 0);
+}
+
+/** Shapes the number like the value. */
+export function numberLike(b: Emit, like: Value, number: number): Value {
+  return filled(b, like.type, number);
+}
+
+export function addTangents(b: Emit, x: Tangent, y: Tangent): Tangent {
+  if (x === undefined) return y;
+  return y === undefined ? x : add(b, x, y);
+}
+
+export function sumOver(b: Emit, x: Value, axes: readonly number[]): Value {
+  const order = isFloat(x.type.dtype) ? reductionOrder(x.type.shape, axes) : "sequential";
+  return b.apply("reduce", [x], { kind: "sum", axes, order });
+}
+
+export function reshapeTo(b: Emit, x: Value, shape: readonly number[]): Value {
+  return x.type.shape.length === shape.length && x.type.shape.every((extent, axis) => extent === shape[axis]) ? x : b.apply("reshape", [x], { shape });
+}
+
+/** x spread over `shape` along `axes`, which x lacks. */
+export function spreadOver(b: Emit, x: Value, shape: readonly number[], axes: readonly number[]): Value {
+  return b.apply("broadcast", [x], { shape, axes: shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis)) });
+}
+
+/** No padding value but 0. */
+export function padWithZeros(b: Emit, x: Value, low: readonly number[], high: readonly number[], interior: readonly number[]): Value {
+  if ([...low, ...high, ...interior].every((amount) => amount === 0)) return x;
+  return b.apply("pad", [x, zeros(b, { dtype: x.type.dtype, shape: [] })], { low, high, interior });
+}
+
+export const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
