@@ -16,8 +16,13 @@
 function copyRun(target: usize, source: usize, count: i32, ts: i32, ss: i32, width: i32): void {
   if (ts == width && ss == width) {
     const bytes = <usize>(count * width);
-    if (bytes >= 96) { memory.copy(target, source, bytes); return; }
+    // A call to the host's copy costs more than a short run.
+    if (bytes >= 1024) { memory.copy(target, source, bytes); return; }
     let at: usize = 0;
+    for (; at + 64 <= bytes; at += 64) {
+      const a = v128.load(source + at), b = v128.load(source + at, 16), c = v128.load(source + at, 32), d = v128.load(source + at, 48);
+      v128.store(target + at, a); v128.store(target + at, b, 16); v128.store(target + at, c, 32); v128.store(target + at, d, 48);
+    }
     for (; at + 16 <= bytes; at += 16) v128.store(target + at, v128.load(source + at));
     for (; at + 4 <= bytes; at += 4) store<u32>(target + at, load<u32>(source + at));
     for (; at < bytes; at++) store<u8>(target + at, load<u8>(source + at));

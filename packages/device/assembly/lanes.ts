@@ -54,11 +54,52 @@ export function lanes(operation: i32, out: usize, a: usize, aStep: usize, b: usi
   }
 }
 
-/** `lanes` on rows of `columns` elements; each operand has bytes from row to row of its own. */
-export function lanesOfRows(
-  operation: i32, out: usize, outPitch: usize, a: usize, aStep: usize, aPitch: usize, b: usize, bStep: usize, bPitch: usize, rows: i32, columns: i32,
-): void {
-  for (; rows > 0; rows--, out += outPitch, a += aPitch, b += bPitch) lanes(operation, out, a, aStep, b, bStep, columns);
+/**
+ * A chain in which every stage takes the result of the one before and one more operand, on rows of `columns` (a multiple of 4)
+ * elements; values stay in registers from the first load to the store. Words at `chain`: number of stages, target,
+ * its bytes from row to row; address, bytes per 4 elements and bytes per row of the first operand; then for each stage its code
+ * and the same three words of the other operand.
+ */
+export function chainOfRows(chain: usize, rows: i32, columns: i32): void {
+  const last = chain + 24 + (<usize>load<i32>(chain) << 4);
+  for (let row: usize = 0; row < <usize>rows; row++) {
+    let out = load<usize>(chain, 4) + row * load<usize>(chain, 8);
+    const wide = load<usize>(chain, 16);
+    let from = load<usize>(chain, 12) + row * load<usize>(chain, 20);
+    let group: usize = 0;
+    let left = columns;
+    for (; left >= 16; left -= 16, group += 4, from += 4 * wide, out += 64) {
+      let v0 = v128.load(from), v1 = v128.load(from + wide), v2 = v128.load(from + 2 * wide), v3 = v128.load(from + 3 * wide);
+      for (let stage = chain + 24; stage < last; stage += 16) {
+        const step = load<usize>(stage, 8);
+        const at = load<usize>(stage, 4) + row * load<usize>(stage, 12) + group * step;
+        const b0 = v128.load(at), b1 = v128.load(at + step), b2 = v128.load(at + 2 * step), b3 = v128.load(at + 3 * step);
+        switch (load<i32>(stage)) {
+          case 0: v0 = four(0, v0, b0); v1 = four(0, v1, b1); v2 = four(0, v2, b2); v3 = four(0, v3, b3); break;
+          case 1: v0 = four(1, v0, b0); v1 = four(1, v1, b1); v2 = four(1, v2, b2); v3 = four(1, v3, b3); break;
+          case 2: v0 = four(2, v0, b0); v1 = four(2, v1, b1); v2 = four(2, v2, b2); v3 = four(2, v3, b3); break;
+          case 3: v0 = four(3, v0, b0); v1 = four(3, v1, b1); v2 = four(3, v2, b2); v3 = four(3, v3, b3); break;
+          case 4: v0 = four(4, v0, b0); v1 = four(4, v1, b1); v2 = four(4, v2, b2); v3 = four(4, v3, b3); break;
+          case 5: v0 = four(5, v0, b0); v1 = four(5, v1, b1); v2 = four(5, v2, b2); v3 = four(5, v3, b3); break;
+          case 6: v0 = four(6, v0, b0); v1 = four(6, v1, b1); v2 = four(6, v2, b2); v3 = four(6, v3, b3); break;
+          case 7: v0 = four(7, v0, b0); v1 = four(7, v1, b1); v2 = four(7, v2, b2); v3 = four(7, v3, b3); break;
+          case 8: v0 = four(8, v0, b0); v1 = four(8, v1, b1); v2 = four(8, v2, b2); v3 = four(8, v3, b3); break;
+          case 9: v0 = four(9, v0, b0); v1 = four(9, v1, b1); v2 = four(9, v2, b2); v3 = four(9, v3, b3); break;
+          case 10: v0 = four(10, v0, b0); v1 = four(10, v1, b1); v2 = four(10, v2, b2); v3 = four(10, v3, b3); break;
+          case 11: v0 = four(11, v0, b0); v1 = four(11, v1, b1); v2 = four(11, v2, b2); v3 = four(11, v3, b3); break;
+          default: break;
+        }
+      }
+      v128.store(out, v0); v128.store(out, v1, 16); v128.store(out, v2, 32); v128.store(out, v3, 48);
+    }
+    for (; left > 0; left -= 4, group++, from += wide, out += 16) {
+      let v = v128.load(from);
+      for (let stage = chain + 24; stage < last; stage += 16) {
+        v = four(load<i32>(stage), v, v128.load(load<usize>(stage, 4) + row * load<usize>(stage, 12) + group * load<usize>(stage, 8)));
+      }
+      v128.store(out, v);
+    }
+  }
 }
 
 // @ts-ignore: decorator

@@ -9,9 +9,8 @@ export interface Kernels {
   /** `block` is the address of what src/values/gemm.ts prepares per step. */
   readonly gemm: (block: number, x: number, w: number, out: number, columns: number, start: number, scratch: number) => void;
   readonly lanes: (operation: number, out: number, a: number, aStep: number, b: number, bStep: number, count: number) => void;
-  readonly lanesOfRows: (
-    operation: number, out: number, outPitch: number, a: number, aStep: number, aPitch: number, b: number, bStep: number, bPitch: number, rows: number, columns: number,
-  ) => void;
+  /** The words at `chain` are described in assembly/lanes.ts. */
+  readonly chainOfRows: (chain: number, rows: number, columns: number) => void;
   readonly compare: (operation: number, out: number, a: number, aStep: number, b: number, bStep: number, count: number) => void;
   readonly select: (out: number, condition: number, conditionStep: number, b: number, bStep: number, c: number, cStep: number, count: number) => void;
   readonly foldRun: (operation: number, state: number, from: number, count: number) => number;

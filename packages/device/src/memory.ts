@@ -12,7 +12,7 @@ export const blockElements = 2048;
 const blockBytes = blockElements * 8;
 
 /** Offsets in scratch: fixed small areas, then 32 blocks for streams, stages and sums, then the arena. */
-const fixedScratch = { box: 0, spare: 256, splats: 512, partials: 1536, blocks: 8192 } as const;
+const fixedScratch = { box: 0, spare: 256, splats: 512, partials: 1536, chain: 4096, blocks: 8192 } as const;
 const arenaOffset = fixedScratch.blocks + 32 * blockBytes;
 const initialArena = 1 << 20;
 /** Kernels may read (never write) up to this far behind an operand. */
@@ -28,6 +28,8 @@ export class Memory {
   readonly spareAddress: number;
   /** 64 broadcast values of 16 bytes. */
   readonly splatAddress: number;
+  /** A description of a chain for `chainOfRows`. */
+  readonly chainAddress: number;
   /** 512 float32 partial sums. */
   readonly partialsAddress: number;
   u8!: Uint8Array;
@@ -57,6 +59,7 @@ export class Memory {
     this.boxAddress = this.#scratch + fixedScratch.box;
     this.spareAddress = this.#scratch + fixedScratch.spare;
     this.splatAddress = this.#scratch + fixedScratch.splats;
+    this.chainAddress = this.#scratch + fixedScratch.chain;
     this.partialsAddress = this.#scratch + fixedScratch.partials;
     this.#refresh();
   }

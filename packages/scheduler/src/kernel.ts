@@ -89,11 +89,13 @@ export interface Kernel {
   /** Over the parallel dimensions; for scans over all. */
   readonly epilogue: Chain;
   readonly output: Access;
+  /** A contraction that the vector unit computes, as a sum of products. */
+  readonly multiplies?: true;
 }
 
 /** Multiply-accumulates of a contraction, 0 for everything else. */
 export function macsOf(kernel: Kernel): number {
-  return kernel.engine.kind === "contraction" ? kernel.dims.reduce((product, dim) => product * dim.extent, 1) : 0;
+  return kernel.engine.kind === "contraction" || kernel.multiplies === true ? kernel.dims.reduce((product, dim) => product * dim.extent, 1) : 0;
 }
 
 /** What the engine reads, one entry per access. */

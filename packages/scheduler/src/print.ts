@@ -76,7 +76,8 @@ function printChain(chain: Chain, tiled: TiledKernel): string[] {
 function printAccess(access: Access, tiled: TiledKernel): string {
   const index = access.coordinates.map((c) => {
     const terms = c.terms.map((t) => `${t.factor === 1 ? "" : `${t.factor}*`}${tiled.kernel.dims[t.dim]!.name}`);
-    return [...terms, ...(c.offset === 0 && terms.length > 0 ? [] : [String(c.offset)])].join("+") + (c.padded ? "?" : "");
+    const offset = c.offset === 0 && terms.length > 0 ? "" : c.offset > 0 && terms.length > 0 ? `+${c.offset}` : String(c.offset);
+    return `${terms.join("+")}${offset}${c.padded ? "?" : ""}`;
   });
   return `${access.tensor.name}[${index.join(", ")}]`;
 }

@@ -2,7 +2,7 @@
 import { fail } from "@systole/base";
 import type { Machine } from "@systole/isa";
 import { mapAccesses } from "./collapse.ts";
-import type { Coordinate, Kernel } from "./kernel.ts";
+import type { Chain, Coordinate, Kernel, Stage } from "./kernel.ts";
 import type { TiledKernel } from "./schedule.ts";
 import type { TilingContext } from "./tiling/choices.ts";
 import { contractionTilings, realiseContraction } from "./tiling/contraction.ts";
@@ -27,7 +27,7 @@ export class TilingSearch {
   readonly #machine: Machine;
   readonly #seed: number | undefined;
   readonly #batch: number;
-  readonly #known = new Map<string, TiledKernel>();
+  readonly #known = new Map<string, { readonly tiled: TiledKernel; readonly form: number }>();
   #drawn = 0;
 
   constructor(machine: Machine, options: SearchOptions) {
@@ -37,14 +37,19 @@ export class TilingSearch {
   }
 
   choose(kernel: Kernel): TiledKernel {
-    if (this.#seed !== undefined) return this.#random(kernel) ?? refuse(kernel, this.#machine);
+    const forms = formsOf(kernel);
+    if (this.#seed !== undefined) return this.#random(forms) ?? refuse(kernel, this.#machine);
     const signature = signatureOf(kernel);
     const known = this.#known.get(signature);
-    if (known !== undefined) return transplant(known, kernel);
-    const chosen = this.#forBatch(kernel) ?? this.#best(kernel, kernel.dims.length > 0 ? this.#batchContext(kernel) : {}) ?? this.#best(kernel, {});
+    if (known !== undefined) return transplant(known.tiled, forms[known.form]!);
+    const candidates = forms.flatMap((form, i) => {
+      const tiled = this.#forBatch(form) ?? this.#best(form, this.#batchContext(form)) ?? this.#best(form, {});
+      return tiled === undefined ? [] : [{ tiled, form: i }];
+    });
+    const chosen = candidates.sort((a, b) => a.tiled.predicted.cycles - b.tiled.predicted.cycles)[0];
     if (chosen === undefined) return refuse(kernel, this.#machine);
     this.#known.set(signature, chosen);
-    return chosen;
+    return chosen.tiled;
   }
 
   #batchContext(kernel: Kernel): { readonly batchDim?: number } {
@@ -75,13 +80,25 @@ export class TilingSearch {
     return candidates.filter((t) => t.predicted.cycles <= fastest * asFast).reduce<TiledKernel | undefined>((best, t) => (best === undefined || better(t, best) ? t : best), undefined);
   }
 
-  #random(kernel: Kernel): TiledKernel | undefined {
-    const all = [...tilingsOf(kernel, this.#machine)].filter((t) => t.levels.reduce((n, l) => n * l.count, 1) <= 4096);
-    if (all.length === 0) return this.#best(kernel, {});
+  #random(forms: readonly Kernel[]): TiledKernel | undefined {
+    const all = forms.flatMap((kernel) => [...tilingsOf(kernel, this.#machine)]).filter((t) => t.levels.reduce((n, l) => n * l.count, 1) <= 4096);
+    if (all.length === 0) return this.#best(forms[0]!, {});
     // A linear congruential step per kernel: deterministic for a seed.
     const state = (Math.imul((this.#seed ?? 0) + 1, 2654435761) + Math.imul(++this.#drawn, 40503)) >>> 0;
     return all[(Math.imul(state ^ (state >>> 15), 2246822519) >>> 0) % all.length];
   }
+}
+
+/**
+ * The ways to run a kernel. A contraction with a batch dimension (groups, heads) may also multiply and accumulate on the vector unit, in the same
+ * order and so with the same bits: a depthwise convolution would leave the array nearly empty.
+ */
+function formsOf(kernel: Kernel): readonly Kernel[] {
+  const engine = kernel.engine;
+  if (engine.kind !== "contraction" || !engine.classes.includes("batch")) return [kernel];
+  const product: Stage = { operation: "mul", sources: [{ kind: "stream", index: 0 }, { kind: "stream", index: 1 }], operands: "f32", dtype: "f32" };
+  const chain: Chain = { streams: [engine.x, engine.w], stages: [product], dtype: "f32" };
+  return [kernel, { ...kernel, engine: { kind: "reduction", reduction: "sum", order: "sequential", chain, dtype: "f32" }, multiplies: true }];
 }
 
 /** Whether the outermost dimension runs over samples: it is a multiple of the batch and no column. */

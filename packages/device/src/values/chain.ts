@@ -7,7 +7,7 @@ import { applyElementwise, bytesOf, elementwiseOps, internal, type Dtype, type N
 import type { ResolvedGenerator, ResolvedStage, ResolvedStep, StageSource } from "@systole/isa";
 import { compareOperations, laneOperations } from "../kernels.ts";
 import type { Memory } from "../memory.ts";
-import { formOf, moveBlock, pitchOf, type Blocks, type Form, type Position } from "./walk.ts";
+import { columnsOf, formOf, moveBlock, pitchOf, type Blocks, type Form, type Position } from "./walk.ts";
 
 export type VectorStep = Extract<ResolvedStep, { kind: "vector" }>;
 
@@ -38,8 +38,6 @@ export interface ChainPlan {
 interface Operand {
   readonly address: number;
   readonly step: number;
-  /** Rows of the block lie so many bytes apart; else they are adjacent. */
-  readonly pitch?: number;
 }
 
 export function planChain(step: VectorStep): ChainPlan {
@@ -76,8 +74,8 @@ export interface Chain {
   readonly forms: readonly Form[];
   /** Whether this step never writes to the buffer of a stream. */
   readonly untouched: readonly boolean[];
-  /** Bytes from row to row of the target if the last stage may write its rows where they belong. */
-  readonly targetPitch: number | undefined;
+  /** Whether `runStraight` computes the chain. */
+  readonly straight: boolean;
   /** Address whose block stands in the scratch block of a stream, -1 for none. */
   readonly held: number[];
   readonly heldCount: number[];
@@ -89,10 +87,8 @@ export function newChain(memory: Memory, step: VectorStep, plan: ChainPlan, bloc
   const starts = new Float64Array(8);
   const forms = bases.map((_, operand) => formOf(blocks, operand, widths[operand]!));
   const untouched = step.streams.map((stream) => !overlaps(stream, step.target));
-  const target = widths.length - 1;
-  const inRows = forms[target] === "rows" && plan.stages.at(-1)?.path.kind === "lanes" && untouched.every(Boolean);
-  const targetPitch = inRows ? pitchOf(blocks, target) : undefined;
-  return { memory, step, plan, blocks, position, bases, widths, starts, forms, untouched, targetPitch, held: bases.map(() => -1), heldCount: bases.map(() => 0) };
+  const straight = isStraight(plan) && inFours(blocks) && untouched.every(Boolean) && !forms.includes("strided") && forms.at(-1) !== "broadcast";
+  return { memory, step, plan, blocks, position, bases, widths, starts, forms, untouched, straight, held: bases.map(() => -1), heldCount: bases.map(() => 0) };
 }
 
 function overlaps(a: ResolvedGenerator, b: ResolvedGenerator): boolean {
@@ -101,14 +97,14 @@ function overlaps(a: ResolvedGenerator, b: ResolvedGenerator): boolean {
 }
 
 /**
- * Computes the chain for the block at the current position. The result lies at the returned address, adjacent (or in rows
- * `pitch` bytes apart): at `target` if given, else anywhere (maybe in the memory of a stream).
+ * Computes the chain for the block at the current position. The result lies at the returned address, adjacent: at `target`
+ * if given, else anywhere (maybe in the memory of a stream).
  */
-export function runChain(chain: Chain, target?: number, pitch?: number): number {
+export function runChain(chain: Chain, target?: number): number {
   const { memory, plan, step, position } = chain;
   const count = position.count;
   if (plan.stages.length === 0) {
-    const value = streamOperand(chain, 0, step.streams[0]!, false);
+    const value = streamOperand(chain, 0, step.streams[0]!);
     return settle(memory, value, plan.dtype, count, target);
   }
   const results: Operand[] = [];
@@ -118,12 +114,10 @@ export function runChain(chain: Chain, target?: number, pitch?: number): number 
     const { sources, dtype } = stagePlan.stage;
     const operands: Operand[] = [];
     for (let slot = 0; slot < sources.length; slot++) {
-      operands.push(operandOf(chain, sources[slot]!, stagePlan, slot, results, i * 3 + slot));
+      operands.push(operandOf(chain, sources[slot]!, stagePlan.operandTypes[slot]!, results, i * 3 + slot));
     }
     const out = i === last && target !== undefined ? target : memory.blockAddress(8 + i);
-    const outPitch = i === last ? pitch : undefined;
-    if (outPitch !== undefined || operands[0]!.pitch !== undefined || operands[1]?.pitch !== undefined) runRows(chain, stagePlan, operands, out, outPitch);
-    else runStage(memory, stagePlan, operands, out, count);
+    runStage(memory, stagePlan, operands, out, count);
     results.push({ address: out, step: bytesOf(dtype) });
   }
   return results[last]!.address;
@@ -148,14 +142,50 @@ function runStage(memory: Memory, plan: StagePlan, operands: readonly Operand[],
   }
 }
 
-/** A stage of the path `lanes` where some operand lies in rows. */
-function runRows(chain: Chain, { path }: StagePlan, operands: readonly Operand[], out: number, outPitch: number | undefined): void {
-  if (path.kind !== "lanes") return internal(`rows on the path ${path.kind}`);
-  const columns = chain.blocks.inner;
-  const a = operands[0]!;
-  const b = operands[1] ?? a;
-  const pitch = ({ pitch: given, step }: Operand): number => given ?? step * columns;
-  chain.memory.kernels.lanesOfRows(path.code, out, outPitch ?? 4 * columns, a.address, a.step, pitch(a), b.address, b.step, pitch(b), chain.position.count / columns, columns);
+/** Whether every stage has a float32 kernel and takes the result of the one before first, and no other result. */
+function isStraight({ stages }: ChainPlan): boolean {
+  return stages.length > 0 && stages.every(({ path, stage: { sources } }, i) => {
+    const outside = i === 0 ? sources : sources.slice(1);
+    const first = sources[0];
+    return path.kind === "lanes" && (i === 0 || (first?.kind === "stage" && first.index === i - 1)) && outside.every(({ kind }) => kind === "stream" || kind === "immediate");
+  });
+}
+
+/** Whether rows, or else all blocks, are whole groups of four elements. */
+function inFours(blocks: Blocks): boolean {
+  const { walk, split, chunk, inner } = blocks;
+  const columns = columnsOf(blocks);
+  if (columns > 0) return columns % 4 === 0;
+  return split < 0 ? inner % 4 === 0 : (chunk * inner) % 4 === 0 && (walk.extents[split]! * inner) % 4 === 0;
+}
+
+/** A straight chain for the block at the current position, from the operands as they lie to `target` as it lies. */
+export function runStraight(chain: Chain): void {
+  const { memory, plan, blocks, position } = chain;
+  const inRows = columnsOf(blocks) > 0;
+  const columns = inRows ? columnsOf(blocks) : position.count;
+  const words = memory.i32;
+  const start = memory.chainAddress / 4;
+  const target = chain.bases.length - 1;
+  words[start] = plan.stages.length;
+  words[start + 1] = chain.bases[target]! + position.offsets[target]!;
+  words[start + 2] = inRows ? pitchOf(blocks, target) : 0;
+  const describe = (source: StageSource, slot: number, at: number): void => {
+    const inStream = source.kind === "stream";
+    const broadcast = !inStream || chain.forms[source.index] === "broadcast";
+    words[at] = inStream && !broadcast ? chain.bases[source.index]! + position.offsets[source.index]! : operandOf(chain, source, "f32", [], slot).address;
+    words[at + 1] = broadcast ? 0 : 16;
+    words[at + 2] = broadcast || !inRows ? 0 : pitchOf(blocks, source.index);
+  };
+  plan.stages.forEach(({ path, stage: { sources } }, i) => {
+    if (path.kind !== "lanes") return;
+    const at = start + 6 + i * 4;
+    words[at] = path.code;
+    if (i === 0) describe(sources[0]!, 0, start + 3);
+    // Operations of one operand read any address.
+    describe(sources[1] ?? { kind: "immediate", value: 0 }, i * 3 + 1, at + 1);
+  });
+  memory.kernels.chainOfRows(memory.chainAddress, position.count / columns, columns);
 }
 
 /** Adjacent elements as an array; a broadcast is written out. */
@@ -172,24 +202,20 @@ export function viewAt(memory: Memory, dtype: Dtype, address: number, count: num
   return memory.elements(dtype).subarray(index, index + count);
 }
 
-function operandOf(chain: Chain, source: StageSource, plan: StagePlan, operand: number, results: readonly Operand[], slot: number): Operand {
-  const dtype = plan.operandTypes[operand]!;
+function operandOf(chain: Chain, source: StageSource, dtype: Dtype, results: readonly Operand[], slot: number): Operand {
   switch (source.kind) {
-    case "stream": return streamOperand(chain, source.index, chain.step.streams[source.index]!, plan.path.kind === "lanes");
+    case "stream": return streamOperand(chain, source.index, chain.step.streams[source.index]!);
     case "stage": return results[source.index] ?? internal("a stage reads a later one");
     case "immediate": return splat(chain.memory, slot, dtype, source.value);
     case "coordinate": return coordinateOperand(chain, source.dimension, dtype, slot);
   }
 }
 
-/** `inRows`: rows may stay where they lie. */
-function streamOperand(chain: Chain, index: number, generator: ResolvedGenerator, inRows: boolean): Operand {
+function streamOperand(chain: Chain, index: number, generator: ResolvedGenerator): Operand {
   const { memory, forms, blocks, position } = chain;
   const width = chain.widths[index]!;
   const address = chain.bases[index]! + position.offsets[index]!;
-  const form = forms[index]!;
-  if (form === "rows" && inRows) return { address, step: width, pitch: pitchOf(blocks, index) };
-  switch (form) {
+  switch (forms[index]!) {
     case "adjacent": return { address, step: width };
     case "broadcast": return splat(memory, 32 + index, generator.dtype, memory.elements(generator.dtype)[address / width]!);
     case "rows":

@@ -4,7 +4,7 @@ import type { ResolvedGenerator } from "@systole/isa";
 import { extentsOf, newPlacement, startAddress, startsAnew } from "../geometry.ts";
 import { laneOperations } from "../kernels.ts";
 import { preparedPerMemory, type Memory } from "../memory.ts";
-import { newChain, planChain, resultBlock, runChain, viewAt, type Chain, type ChainPlan, type VectorStep } from "./chain.ts";
+import { newChain, planChain, resultBlock, runChain, runStraight, viewAt, type Chain, type ChainPlan, type VectorStep } from "./chain.ts";
 import { identityOf, newFold, newScan, type Fold, type FoldName } from "./fold.ts";
 import { blocksOf, forEachBlock, forEachPoint, moveBlock, newPosition, walkOf, widthsOf, type Walk } from "./walk.ts";
 
@@ -85,8 +85,8 @@ function deliver(chain: Chain, produce: (address: number) => void): void {
 }
 
 function mapBlocks(chain: Chain): void {
-  const { blocks, position, targetPitch } = chain;
-  if (targetPitch !== undefined) forEachBlock(blocks, position, () => void runChain(chain, targetAddress(chain), targetPitch));
+  const { blocks, position } = chain;
+  if (chain.straight) forEachBlock(blocks, position, () => runStraight(chain));
   else forEachBlock(blocks, position, () => deliver(chain, (address) => void runChain(chain, address)));
 }
 

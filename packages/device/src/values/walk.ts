@@ -83,13 +83,18 @@ export function formOf(blocks: Blocks, operand: number, width: number): Form {
     packed *= blocks.walk.extents[d]!;
   }
   if (adjacent || broadcast) return adjacent ? "adjacent" : "broadcast";
-  const rows = blocks.split >= 0 && blocks.split === blocks.high - 2 && strides[blocks.high - 1] === width && blocks.inner >= shortestRow;
-  return rows ? "rows" : "strided";
+  const columns = columnsOf(blocks);
+  return columns >= shortestRow && strides[blocks.high - 1] === width ? "rows" : "strided";
 }
 
-/** Bytes from row to row of an operand in form `rows`. */
-export function pitchOf(blocks: Blocks, operand: number): number {
-  return blocks.walk.strides[operand]![blocks.split]!;
+/** Elements of a row where blocks have two dimensions, else 0. */
+export function columnsOf({ walk, high, split }: Blocks): number {
+  return high - Math.max(0, split) === 2 ? walk.extents[high - 1]! : 0;
+}
+
+/** Bytes from row to row of an operand where blocks have two dimensions. */
+export function pitchOf({ walk, high }: Blocks, operand: number): number {
+  return walk.strides[operand]![high - 2]!;
 }
 
 /** Where a block begins: positions in the dimensions of the walk (of the first point) and byte offset per operand. */
