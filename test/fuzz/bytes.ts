@@ -10,7 +10,7 @@ export function pick<T>(bits: Bits, options: readonly T[]): T {
 const interesting = [0, 1, 0x7f, 0x80, 0xff] as const;
 
 export function mutateBytes(bits: Bits, bytes: Uint8Array): Uint8Array {
-  let mutated = Uint8Array.from(bytes);
+  let mutated: Uint8Array = Uint8Array.from(bytes);
   for (let more = 1 + (bits() % 4); more > 0; more--) mutated = oneMutation(bits, mutated);
   return mutated;
 }

@@ -2,7 +2,8 @@
  * @file Real models and architectures from ONNX bytes to numbers, on every machine: within 1e-4 relative plus 1e-5 absolute of the stored
  * outputs or of ONNX Runtime Web, the same bits on every machine, and as many cycles without values as with them.
  */
-import { compile, Device, InputError, numbersOf, presetNames, presets, type Compiled, type PresetName, type Tensor } from "@systole/systole";
+import type { PresetName } from "@systole/isa";
+import { compile, Device, InputError, numbersOf, presetNames, presets, type Compiled, type Tensor } from "@systole/systole";
 import { afterAll, describe, expect, test } from "vitest";
 import { expectedOf, mismatch, runOnnxRuntime, type Expected } from "../onnxRuntime.ts";
 import { difference, randomTensor } from "../support.ts";

@@ -1,6 +1,7 @@
 /** @file 128-bit words to instructions. Whatever is not an instruction of the table is refused (E0401). */
 import { fail, type Place } from "@systole/base";
-import { limits, type Instruction } from "./instructions.ts";
+import type { Instruction } from "./instructions.ts";
+import { limits } from "./machine.ts";
 import { layoutByOpcode, type FieldLayout } from "./layout.ts";
 
 /** `where.address` is where `bytes` lies in .text, for messages. */

@@ -1,6 +1,7 @@
 /** @file docs/isa.md, written from the table of instructions: nobody edits it by hand. */
 import { layouts, type FieldLayout, type Layout } from "./layout.ts";
-import { limits, mnemonics, submoduleNames } from "./instructions.ts";
+import { mnemonics, submoduleNames } from "./instructions.ts";
+import { limits } from "./machine.ts";
 import { presetNames, presets } from "./presets.ts";
 import { unitNames, type UnitName } from "./spec.ts";
 

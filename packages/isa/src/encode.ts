@@ -1,6 +1,7 @@
 /** @file Instructions to 128-bit little-endian words, by the table. */
 import { internal } from "@systole/base";
-import { limits, type Instruction, type Mnemonic } from "./instructions.ts";
+import type { Instruction, Mnemonic } from "./instructions.ts";
+import { limits } from "./machine.ts";
 import { fieldRange, layouts } from "./layout.ts";
 
 export function encodeInstructions(instructions: readonly Instruction[]): Uint8Array {

@@ -23,11 +23,6 @@ export const submoduleNames = ["control", "gradient", "damping", "gauss-newton",
 /** 51 operation control, 52 gradient, 53 damping, 54 Gauss-Newton, 55 conjugate gradient, 56 basic operations. */
 export type SubmoduleName = (typeof submoduleNames)[number];
 
-export const limits = {
-  spaces: 16, dimensions: 8, generators: 64, buffers: 128, levels: 8,
-  streams: 6, stages: 8, scalarRegisters: 32, routines: 65536, instructionBytes: 16,
-} as const;
-
 const guard = (low: number) => ({
   first: bits(low, 8, "level mask", "execute only in iterations in which the index of every level in the mask is 0", { default: 0 }),
   last: bits(low + 8, 8, "level mask", "execute only in iterations in which every level in the mask is in its last iteration", { default: 0 }),

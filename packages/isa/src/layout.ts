@@ -1,7 +1,8 @@
 /** @file The instruction table prepared for coding: fields as lists, masks of owned bits, instructions by opcode. */
 import { internal } from "@systole/base";
 import { tableProblems } from "./check.ts";
-import { instructions, limits, mnemonics, type Mnemonic } from "./instructions.ts";
+import { instructions, mnemonics, type Mnemonic } from "./instructions.ts";
+import { limits } from "./machine.ts";
 import type { Field, InstructionSpec } from "./spec.ts";
 
 export interface FieldLayout {

@@ -1,8 +1,7 @@
 /** @file Machine files: JSON text to a checked `Machine`, and the hash that ties an image to a machine. */
 import { fail, partialSums } from "@systole/base";
 import * as z from "zod";
-import { limits } from "./instructions.ts";
-import type { Machine } from "./machine.ts";
+import { limits, type Machine } from "./machine.ts";
 
 /** Addresses of the data cache are 32-bit numbers in the simulated device; so are those of external memory. */
 const largestMemory = 2 ** 32;

@@ -1,6 +1,7 @@
 /** @file The controller's registers while a routine is walked: buffers, spaces and generators, as values when an instruction uses them. */
 import { dtypeNames } from "@systole/base";
-import { limits, memoryNames, type InstructionOf } from "./instructions.ts";
+import { memoryNames, type InstructionOf } from "./instructions.ts";
+import { limits } from "./machine.ts";
 import { demand, refuse, type Site } from "./refuse.ts";
 import type { ResolvedBuffer, ResolvedDimension, ResolvedGenerator, ResolvedSpace } from "./resolved.ts";
 import { fieldNumber as n } from "./values.ts";

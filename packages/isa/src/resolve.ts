@@ -10,7 +10,8 @@
  */
 import { dtypeNames, elementwiseNames, elementwiseOps, isFloat, type Dtype } from "@systole/base";
 import type { Image, Routine } from "./image.ts";
-import { limits, reductionNames, scalarOperationNames, type Instruction, type InstructionOf } from "./instructions.ts";
+import { reductionNames, scalarOperationNames, type Instruction, type InstructionOf } from "./instructions.ts";
+import { limits } from "./machine.ts";
 import { forget, newRegisters, setBuffer, setDimension, setGenerator, setRing, setSteps, setStrides, useGenerator, type Registers, type UsedGenerator } from "./registers.ts";
 import { demand, refuse, type Site } from "./refuse.ts";
 import type { ResolvedProgram, ResolvedRoutine, ResolvedStage, ResolvedStep, StageSource } from "./resolved.ts";

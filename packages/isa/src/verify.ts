@@ -17,8 +17,8 @@
  */
 import { fail } from "@systole/base";
 import type { Image } from "./image.ts";
-import { limits, macroOwners } from "./instructions.ts";
-import type { Machine } from "./machine.ts";
+import { macroOwners } from "./instructions.ts";
+import { limits, type Machine } from "./machine.ts";
 import { machineHash } from "./machines.ts";
 import { demand, refuse, type Site } from "./refuse.ts";
 import { resolveImage } from "./resolve.ts";

@@ -11,11 +11,11 @@ import { mappingTilings, realiseMapping } from "./tiling/mapping.ts";
 export interface SearchOptions {
   /** Take a random legal tiling instead of the best one: results must not change. */
   readonly tilingSeed?: number;
-  /** Samples in the batch. From 2 on, tilings are chosen for `canonicalBatch` samples, so that the code does not depend on the batch. */
+  /** Samples in the batch. From 2 to `canonicalBatch` tilings are chosen for that many samples, so that the code does not depend on the batch; larger batches have their own. */
   readonly batch?: number;
 }
 
-/** Tilings of a batch are searched for this many samples; larger batches only take more iterations. */
+/** Tilings of a batch up to this size are searched for this many samples. */
 export const canonicalBatch = 64;
 
 /** Legal tilings of a kernel; those whose busiest unit alone takes longer than the context accepts may be left out. */
@@ -59,7 +59,7 @@ export class TilingSearch {
   /** Decides for the canonical batch, then applies the decisions to this one. */
   #forBatch(kernel: Kernel): TiledKernel | undefined {
     if (!carriesBatch(kernel, this.#batch)) return undefined;
-    const canonical = withBatch(kernel, this.#batch, canonicalBatch);
+    const canonical = withBatch(kernel, this.#batch, Math.max(canonicalBatch, this.#batch));
     const best = this.#best(canonical, { batchDim: 0 });
     if (best === undefined) return undefined;
     const choice = { ...best.choice, tile: best.choice.tile.map((t, dim) => Math.min(t, kernel.dims[dim]!.extent)) };

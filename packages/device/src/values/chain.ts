@@ -253,6 +253,11 @@ function coordinateOperand(chain: Chain, dimension: number, dtype: Dtype, slot: 
 /** Writes a broadcast value four times. */
 function splat(memory: Memory, slot: number, dtype: Dtype, value: number | bigint): Operand {
   const address = memory.splatAddress + slot * 16;
+  if (dtype === "f32") {
+    const at = address / 4;
+    for (let i = 0; i < 4; i++) memory.f32[at + i] = Number(value);
+    return { address, step: 0 };
+  }
   const view = memory.elements(dtype);
   const index = address / view.BYTES_PER_ELEMENT;
   const element = dtype === "i64" ? BigInt(value) : Number(value);

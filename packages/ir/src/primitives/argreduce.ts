@@ -1,7 +1,7 @@
 /** @file `argreduce`: where the extreme element stands along an axis. */
 import { argExtreme } from "@systole/base";
 import { require, requireAxis, requireNumeric, requireOperands } from "./checks.ts";
-import type { Primitive } from "./primitive.ts";
+import { noTangents, type Primitive } from "./primitive.ts";
 import { splitOffsets, tensorLike, without } from "./strided.ts";
 
 export interface ArgreduceParams {
@@ -35,4 +35,5 @@ export const argreduce: Primitive<ArgreduceParams> = {
     });
     return [result];
   },
+  jvp: noTangents,
 };

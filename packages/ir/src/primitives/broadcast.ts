@@ -1,7 +1,8 @@
 /** @file `broadcast`: the only way to repeat elements. */
 import { formatType, rowMajorStrides } from "@systole/base";
 import { require, requireExtents, requireOperands } from "./checks.ts";
-import type { Primitive } from "./primitive.ts";
+import { reshapeTo, sumOver } from "./emit.ts";
+import { joint, sameOnTangent, type Primitive } from "./primitive.ts";
 import { copyStrided, strided, tensorLike } from "./strided.ts";
 
 export interface BroadcastParams {
@@ -32,5 +33,12 @@ export const broadcast: Primitive<BroadcastParams> = {
     });
     copyStrided(shape, { data: x!.data, start: 0, strides }, strided(result.data, shape));
     return [result];
+  },
+  jvp: sameOnTangent("broadcast"),
+  linearity: () => joint(0),
+  transpose(b, { cotangent, types, params: { shape, axes } }) {
+    const x = types[0]!.shape;
+    const repeated = shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis) || x[axes.indexOf(axis)] !== shape[axis]);
+    return [reshapeTo(b, repeated.length === 0 ? cotangent : sumOver(b, cotangent, repeated), x)];
   },
 };

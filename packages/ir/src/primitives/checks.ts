@@ -53,3 +53,8 @@ export function requirePadding(name: string, padding: readonly (readonly [number
   require(padding.length === rank, () => `${name}: ${padding.length} pairs of padding for ${rank} axes`);
   require(padding.every((pair) => pair.length === 2 && pair.every(Number.isSafeInteger)), () => `${name}: padding ${JSON.stringify(padding)} is not a list of pairs`);
 }
+
+/** What cannot be differentiated; the caller adds the node. */
+export function noDerivative(what: string): never {
+  return fail("E0208", `no derivative is defined for ${what}`);
+}

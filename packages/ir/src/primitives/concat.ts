@@ -1,7 +1,9 @@
 /** @file `concat`: tensors one behind the other along an axis. */
 import { formatType, rowMajorStrides, sameShape, type TensorType } from "@systole/base";
+import type { Value } from "../graph.ts";
 import { require, requireAxis, requireSameDtype } from "./checks.ts";
-import type { Primitive } from "./primitive.ts";
+import { padWithZeros, zeros } from "./emit.ts";
+import { joint, type Primitive } from "./primitive.ts";
 import { copyStrided, strided, tensorLike } from "./strided.ts";
 
 export interface ConcatParams {
@@ -35,5 +37,24 @@ export const concat: Primitive<ConcatParams> = {
       position += x.shape[axis]!;
     }
     return [result];
+  },
+  // Zeros before the first tangent and behind the last are padding.
+  jvp(b, { inputs, outputs, tangents, params: { axis } }) {
+    const [first, last] = [tangents.findIndex((one) => one !== undefined), tangents.findLastIndex((one) => one !== undefined)];
+    const parts = tangents.slice(first, last + 1).map((one, i) => one ?? zeros(b, inputs[first + i]!.type));
+    const middle = parts.length === 1 ? parts[0]! : b.apply("concat", parts, { axis });
+    const amounts = (values: readonly Value[]): number[] => outputs[0]!.type.shape.map((_, a) => (a === axis ? values.reduce((sum, value) => sum + value.type.shape[axis]!, 0) : 0));
+    return [padWithZeros(b, middle, amounts(inputs.slice(0, first)), amounts(inputs.slice(last + 1)), amounts([]))];
+  },
+  linearity: (_params, types) => joint(...types.keys()),
+  transpose(b, { fixed, types, params: { axis }, cotangent }) {
+    const { shape } = cotangent.type;
+    let position = 0;
+    return types.map((type, i) => {
+      const start = position;
+      position += type.shape[axis]!;
+      if (fixed[i] !== undefined) return undefined;
+      return b.apply("slice", [cotangent], { starts: shape.map((_, a) => (a === axis ? start : 0)), limits: shape.with(axis, start + type.shape[axis]!), strides: shape.map(() => 1) });
+    });
   },
 };

@@ -1,7 +1,7 @@
 /** @file `constant`: a tensor known at compile time. */
 import { elementCount, type Tensor } from "@systole/base";
 import { require, requireExtents, requireOperands } from "./checks.ts";
-import type { Primitive } from "./primitive.ts";
+import { noTangents, type Primitive } from "./primitive.ts";
 
 export interface ConstantParams {
   readonly value: Tensor;
@@ -18,4 +18,5 @@ export const constant: Primitive<ConstantParams> = {
     return [{ dtype: value.dtype, shape: value.shape }];
   },
   evaluate: (_inputs, { value }) => [value],
+  jvp: noTangents,
 };

@@ -1,17 +1,22 @@
 /** @file `conv`: convolution with strides, padding and both dilations; its transposes are convolutions too. */
 import { elementCount, rowMajorStrides, type TensorType } from "@systole/base";
+import type { Value } from "../graph.ts";
 import { require, requireAmounts, requireDtype, requireOperands, requirePadding, requireSameDtype } from "./checks.ts";
 import { accumulator, packWeights, storeSums } from "./contraction.ts";
 import { contractionDtypes, labelOffsets, requireLabels } from "./dot.ts";
-import type { Primitive } from "./primitive.ts";
+import { addTangents, range } from "./emit.ts";
+import { single, type Emit, type Primitive } from "./primitive.ts";
 import { allocateResult, offsetsOf, tensorLike } from "./strided.ts";
 
 export interface ConvParams {
-  /** Labels: `n` rows, `i` contracted features, `o` columns, `g` groups (may be missing), digits spatial axes. */
+  /**
+   * One label per axis. Digits are spatial axes and stand in all three; what a letter means follows from where it stands, as in `dot`:
+   * x, w and out: groups; x and out: rows; w and out: columns; x and w: contracted. We write `g`, `n`, `o` and `i` for them.
+   */
   readonly x: string;
   readonly w: string;
   readonly out: string;
-  /** `i` and the digits, slowest first: the order of the sum. */
+  /** The contracted letters and the digits, slowest first: the order of the sum. */
   readonly k: string;
   /** One entry per spatial axis each. */
   readonly strides: readonly number[];
@@ -29,7 +34,11 @@ export function windowCount(extent: number, window: number, stride: number, padd
 
 interface ConvAxes {
   readonly spatial: readonly string[];
+  /** Letters by role, in the order of the result (contracted: in the order of k). */
   readonly groups: readonly string[];
+  readonly rows: readonly string[];
+  readonly columns: readonly string[];
+  readonly contracted: readonly string[];
   /** Extents of the letters, of the digits in x, of those in w, of those in out. */
   readonly extents: ReadonlyMap<string, number>;
   readonly input: readonly number[];
@@ -37,37 +46,51 @@ interface ConvAxes {
   readonly output: readonly number[];
 }
 
+const sorted = (labels: Iterable<string>): string => [...labels].sort().join("");
+const isDigit = (label: string): boolean => label >= "0" && label <= "9";
+
 function convAxes(inputs: readonly TensorType[], params: ConvParams): ConvAxes {
   const [x, w] = [inputs[0]!, inputs[1]!];
-  const allowed = /^[gnio0-9]*$/;
+  const allowed = /^[A-Za-z0-9]*$/;
   requireLabels("conv", "x", params.x, x.shape.length, allowed);
   requireLabels("conv", "w", params.w, w.shape.length, allowed);
   requireLabels("conv", "out", params.out, params.out.length, allowed);
   requireLabels("conv", "k", params.k, params.k.length, allowed);
   const rank = params.strides.length;
-  const spatial = Array.from({ length: rank }, (_, s) => String(s));
-  const groups = params.x.includes("g") ? ["g"] : [];
-  const sorted = (labels: Iterable<string>): string => [...labels].sort().join("");
-  const wanted = (...letters: string[]): string => sorted([...spatial, ...groups, ...letters]);
-  const labels = [["x", params.x, wanted("n", "i")], ["w", params.w, wanted("i", "o")], ["out", params.out, wanted("n", "o")], ["k", params.k, sorted([...spatial, "i"])]] as const;
-  for (const [what, given, expected] of labels) {
-    require(sorted(given) === expected, () => `conv: ${what}="${given}" must consist of the labels "${expected}" (${rank} spatial axes)`);
+  const spatial = range(rank).map(String);
+  for (const [what, labels] of [["x", params.x], ["w", params.w], ["out", params.out]] as const) {
+    require(sorted([...labels].filter(isDigit)) === spatial.join(""), () => `conv: ${what}="${labels}" must have the digits "${spatial.join("")}" (${rank} spatial axes)`);
   }
+  const roles = letterRoles(params);
+  const wanted = sorted([...spatial, ...roles.contracted]);
+  require(sorted(params.k) === wanted, () => `conv: k="${params.k}" must consist of the labels "${wanted}" (${rank} spatial axes)`);
   requireAmounts("conv", "strides", params.strides, rank, 1);
   requireAmounts("conv", "lhsDilation", params.lhsDilation, rank, 1);
   requireAmounts("conv", "rhsDilation", params.rhsDilation, rank, 1);
   requirePadding("conv", params.padding, rank);
   const xExtent = (label: string): number => x.shape[params.x.indexOf(label)]!;
   const wExtent = (label: string): number => w.shape[params.w.indexOf(label)]!;
-  for (const label of ["i", ...groups]) {
+  for (const label of [...roles.contracted, ...roles.groups]) {
     require(xExtent(label) === wExtent(label), () => `conv: axis "${label}" is ${xExtent(label)} in x="${params.x}" [${x.shape.join(",")}] but ${wExtent(label)} in w="${params.w}" [${w.shape.join(",")}]`);
   }
   const input = spatial.map(xExtent);
   const kernel = spatial.map(wExtent);
   require(kernel.every((extent) => extent > 0), () => `conv: empty kernel [${kernel.join(",")}]`);
   const output = input.map((extent, s) => windowCount(extent, kernel[s]!, params.strides[s]!, params.padding[s]!, params.lhsDilation[s]!, params.rhsDilation[s]!));
-  const extents = new Map([["n", xExtent("n")], ["i", xExtent("i")], ["o", wExtent("o")], ...groups.map((g) => [g, xExtent(g)] as const)]);
-  return { spatial, groups, extents, input, kernel, output };
+  const extents = new Map([...roles.groups, ...roles.rows, ...roles.contracted].map((label): [string, number] => [label, xExtent(label)]));
+  for (const label of roles.columns) extents.set(label, wExtent(label));
+  return { spatial, ...roles, extents, input, kernel, output };
+}
+
+function letterRoles({ x, w, out, k }: ConvParams): Pick<ConvAxes, "groups" | "rows" | "columns" | "contracted"> {
+  const letters = new Set([...x, ...w, ...out].filter((label) => !isDigit(label)));
+  const role = (letter: string): string => [["x", x], ["w", w], ["out", out]].filter(([, labels]) => labels!.includes(letter)).map(([what]) => what).join(" ");
+  for (const letter of letters) {
+    require(role(letter).includes(" "), () => `conv: "${letter}" stands only in ${role(letter)} (x="${x}", w="${w}", out="${out}")`);
+  }
+  const having = (wanted: string, order: string): string[] => [...order].filter((letter) => !isDigit(letter) && role(letter) === wanted);
+  const contracted = having("x w", k);
+  return { groups: having("x w out", out), rows: having("x out", out), columns: having("w out", out), contracted: contracted.length === having("x w", x).length ? contracted : having("x w", x) };
 }
 
 function resultShape(params: ConvParams, axes: ConvAxes): number[] {
@@ -126,11 +149,10 @@ export const conv: Primitive<ConvParams> = {
     const axes = convAxes(inputs, params);
     const result = tensorLike(resultShape(params, axes), x.dtype, precision);
     if (elementCount(result.shape) === 0) return [result];
-    const outer = ["n"];
     const offsets = (labels: string, shape: readonly number[], letters: readonly string[]) => labelOffsets(labels, shape, letters, axes.extents);
     const [xGroups, wGroups, outGroups] = [offsets(params.x, x.shape, axes.groups), offsets(params.w, w.shape, axes.groups), offsets(params.out, result.shape, axes.groups)];
-    const [xRows, outRows] = [offsets(params.x, x.shape, outer), offsets(params.out, result.shape, outer)];
-    const [wColumns, outColumns] = [offsets(params.w, w.shape, ["o"]), offsets(params.out, result.shape, ["o"])];
+    const [xRows, outRows] = [offsets(params.x, x.shape, axes.rows), offsets(params.out, result.shape, axes.rows)];
+    const [wColumns, outColumns] = [offsets(params.w, w.shape, axes.columns), offsets(params.out, result.shape, axes.columns)];
     const terms = termOffsets(params, axes, x.shape, w.shape);
     const spatialStrides = (labels: string, shape: readonly number[]) => axes.spatial.map((digit) => rowMajorStrides(shape)[labels.indexOf(digit)]!);
     const table = spatialOffsets(params, axes, spatialStrides(params.x, x.shape));
@@ -155,16 +177,67 @@ export const conv: Primitive<ConvParams> = {
     }
     return [result];
   },
+  jvp(b, { inputs: [x, w], tangents: [dx, dw], params }) {
+    return [addTangents(b, dx && b.apply("conv", [dx, w!], params), dw && b.apply("conv", [x!, dw], params))];
+  },
+  linearity: () => single(0, 1),
+  transpose(b, { fixed: [x, w], types, params, cotangent }) {
+    if (elementCount(cotangent.type.shape) === 0 || types.some(({ shape }) => elementCount(shape) === 0)) return [undefined, undefined];
+    if (w !== undefined) return [dataGradient(b, cotangent, w, types, params), undefined];
+    return [undefined, weightGradient(b, cotangent, x!, types, params)];
+  },
 };
 
-/** The terms in the order of `k`: offset in w, row-major number of the kernel point, offset of the feature in x. */
+/** The terms in the order of `k`: offset in w, row-major number of the kernel point, offset of the contracted letters in x. */
 function termOffsets(params: ConvParams, axes: ConvAxes, xShape: readonly number[], wShape: readonly number[]) {
-  const extents = [...params.k].map((label) => (label === "i" ? axes.extents.get("i")! : axes.kernel[Number(label)]!));
+  const extents = [...params.k].map((label) => (isDigit(label) ? axes.kernel[Number(label)]! : axes.extents.get(label)!));
   const tapStrides = rowMajorStrides(axes.kernel);
   const over = (stride: (label: string) => number): Int32Array => offsetsOf(extents, [...params.k].map(stride));
   return {
     w: over((label) => rowMajorStrides(wShape)[params.w.indexOf(label)]!),
-    tap: over((label) => (label === "i" ? 0 : tapStrides[Number(label)]!)),
-    feature: over((label) => (label === "i" ? rowMajorStrides(xShape)[params.x.indexOf("i")]! : 0)),
+    tap: over((label) => (isDigit(label) ? tapStrides[Number(label)]! : 0)),
+    feature: over((label) => (isDigit(label) ? 0 : rowMajorStrides(xShape)[params.x.indexOf(label)]!)),
   };
+}
+
+/** The letters we write for the four roles, where no role has more than one letter. */
+function inOurLetters(params: ConvParams): ConvParams {
+  const { groups, rows, columns, contracted } = letterRoles(params);
+  const roles = [[groups, "g"], [rows, "n"], [columns, "o"], [contracted, "i"]] as const;
+  if (roles.some(([letters]) => letters.length > 1)) return params;
+  const names = new Map(roles.flatMap(([letters, name]) => letters.map((letter) => [letter, name] as const)));
+  const rename = (labels: string): string => [...labels].map((label) => names.get(label) ?? label).join("");
+  return { ...params, x: rename(params.x), w: rename(params.w), out: rename(params.out), k: rename(params.k) };
+}
+
+/**
+ * With respect to x: the cotangent, dilated by the strides, under the kernel turned round; it sums over (kernel, columns).
+ * Both paddings follow from the extents and may be negative.
+ */
+function dataGradient(b: Emit, cotangent: Value, w: Value, types: readonly TensorType[], params: ConvParams): Value {
+  const axes = convAxes(types, params);
+  const flipped = [...params.w].flatMap((label, axis) => (isDigit(label) && w.type.shape[axis]! > 1 ? [axis] : []));
+  const kernel = flipped.length === 0 ? w : b.apply("reverse", [w], { axes: flipped });
+  const padding = range(axes.spatial.length).map((s): readonly [number, number] => {
+    const [low, reach] = [params.padding[s]![0], params.rhsDilation[s]! * (axes.kernel[s]! - 1)];
+    return [reach - low, params.lhsDilation[s]! * (axes.input[s]! - 1) - params.strides[s]! * (axes.output[s]! - 1) + low];
+  });
+  return b.apply("conv", [cotangent, kernel], inOurLetters({
+    x: params.out, w: params.w, out: params.x, k: [...params.k].filter(isDigit).join("") + axes.columns.join(""),
+    strides: params.lhsDilation, padding, lhsDilation: params.strides, rhsDilation: params.rhsDilation,
+  }));
+}
+
+/** With respect to w: the cotangent is a kernel that slides over x; it sums over (rows, output points), groups stay groups. */
+function weightGradient(b: Emit, cotangent: Value, x: Value, types: readonly TensorType[], params: ConvParams): Value {
+  const axes = convAxes(types, params);
+  const padding = range(axes.spatial.length).map((s): readonly [number, number] => {
+    const low = params.padding[s]![0];
+    const reach = params.rhsDilation[s]! * (axes.kernel[s]! - 1);
+    return [low, reach + params.strides[s]! * (axes.output[s]! - 1) - params.lhsDilation[s]! * (axes.input[s]! - 1) - low];
+  });
+  return b.apply("conv", [x, cotangent], inOurLetters({
+    x: params.x, w: params.out, out: params.w, k: axes.rows.join("") + axes.spatial.join(""),
+    strides: params.rhsDilation, padding, lhsDilation: params.lhsDilation, rhsDilation: params.strides,
+  }));
 }

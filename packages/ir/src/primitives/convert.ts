@@ -1,7 +1,7 @@
 /** @file `convert`: the same elements in another type. */
-import { convertArray, isDtype, type Dtype } from "@systole/base";
+import { convertArray, isDtype, isFloat, type Dtype } from "@systole/base";
 import { require, requireOperands } from "./checks.ts";
-import type { Primitive } from "./primitive.ts";
+import { joint, type Primitive } from "./primitive.ts";
 import { tensorLike } from "./strided.ts";
 
 export interface ConvertParams {
@@ -23,4 +23,7 @@ export const convert: Primitive<ConvertParams> = {
     convertArray(x!.dtype, x!.data, dtype, result.data);
     return [result];
   },
+  jvp: (b, { tangents, params }) => (isFloat(params.dtype) ? [b.apply("convert", [tangents[0]!], params)] : [undefined]),
+  linearity: ({ dtype }, types) => (isFloat(dtype) && isFloat(types[0]!.dtype) ? joint(0) : undefined),
+  transpose: (b, { cotangent, types }) => [b.apply("convert", [cotangent], { dtype: types[0]!.dtype })],
 };

@@ -1,6 +1,6 @@
 /** @file `cumsum`: running sums along an axis. */
 import { requireAxis, requireNumeric, requireOperands } from "./checks.ts";
-import type { Primitive } from "./primitive.ts";
+import { joint, sameOnTangent, type Primitive } from "./primitive.ts";
 import { splitOffsets, tensorLike } from "./strided.ts";
 
 export interface CumsumParams {
@@ -40,4 +40,7 @@ export const cumsum: Primitive<CumsumParams> = {
     }
     return [result];
   },
+  jvp: sameOnTangent("cumsum"),
+  linearity: () => joint(0),
+  transpose: (b, { cotangent, params }) => [b.apply("cumsum", [cotangent], { ...params, reverse: !params.reverse })],
 };

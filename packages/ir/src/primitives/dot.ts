@@ -2,7 +2,8 @@
 import { elementCount, rowMajorStrides, type Dtype, type TensorType } from "@systole/base";
 import { require, requireDtype, requireOperands, requireSameDtype } from "./checks.ts";
 import { accumulator, packWeights, storeSums } from "./contraction.ts";
-import type { Primitive } from "./primitive.ts";
+import { addTangents } from "./emit.ts";
+import { single, type Primitive } from "./primitive.ts";
 import { allocateResult, offsetsOf, tensorLike } from "./strided.ts";
 
 export interface DotParams {
@@ -94,5 +95,15 @@ export const dot: Primitive<DotParams> = {
       }
     }
     return [result];
+  },
+  jvp(b, { inputs: [x, w], tangents: [dx, dw], params }) {
+    return [addTangents(b, dx && b.apply("dot", [dx, w!], params), dw && b.apply("dot", [x!, dw], params))];
+  },
+  linearity: () => single(0, 1),
+  // Both are contractions with the label strings in other places: no data is rearranged.
+  transpose(b, { fixed: [x, w], types, params, cotangent }) {
+    const { rows, columns } = dotAxes(types, params);
+    if (w !== undefined) return [b.apply("dot", [cotangent, w], { x: params.out, w: params.w, out: params.x, k: columns.join("") }), undefined];
+    return [undefined, b.apply("dot", [x!, cotangent], { x: params.x, w: params.out, out: params.w, k: rows.join("") })];
   },
 };

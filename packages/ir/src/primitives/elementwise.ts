@@ -1,6 +1,7 @@
 /** @file The elementwise primitives, one per row of the table in base; `convert` has a file of its own. */
 import { applyElementwise, elementwiseDefined, elementwiseNames, elementwiseOps, elementwiseResult, formatType, type ElementwiseName, type Tensor, type TensorType } from "@systole/base";
 import { require, requireDtype, requireOperands, requireSameDtype, requireShape, type NoParams } from "./checks.ts";
+import { elementwiseDerivatives } from "./elementwiseDerivatives.ts";
 import type { Precision, Primitive } from "./primitive.ts";
 import { tensorLike } from "./strided.ts";
 
@@ -35,6 +36,7 @@ function elementwise(name: ElementwisePrimitiveName): Primitive<NoParams> {
     operands: operandNames[arity - 1]!,
     infer: (inputs) => infer(name, inputs),
     evaluate: (inputs, _params, precision) => evaluate(name, inputs, precision),
+    ...elementwiseDerivatives(name),
   };
 }
 

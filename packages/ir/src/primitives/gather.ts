@@ -1,7 +1,8 @@
 /** @file `gather`: rows of a tensor by index. */
 import { elementCount, fail, formatType, type Tensor } from "@systole/base";
 import { require, requireDtype, requireOperands, type NoParams } from "./checks.ts";
-import type { Primitive } from "./primitive.ts";
+import { reshapeTo, zeros } from "./emit.ts";
+import { joint, type Primitive } from "./primitive.ts";
 import { tensorLike } from "./strided.ts";
 
 /** The indices as numbers; one outside [0, count) is a fault, as on the device. */
@@ -31,5 +32,13 @@ export const gather: Primitive<NoParams> = {
       (result.data as Float64Array).set(from.subarray(index * row, (index + 1) * row), j * row);
     });
     return [result];
+  },
+  jvp: (b, { inputs, tangents }) => [b.apply("gather", [tangents[0]!, inputs[1]!], {})],
+  linearity: () => joint(0),
+  // Rows named more than once add up in ascending position of their index.
+  transpose(b, { fixed, types, cotangent }) {
+    const count = elementCount(types[1]!.shape);
+    const updates = reshapeTo(b, cotangent, [count, ...types[0]!.shape.slice(1)]);
+    return [b.apply("scatter", [zeros(b, types[0]!), reshapeTo(b, fixed[1]!, [count]), updates], { kind: "add" }), undefined];
   },
 };

@@ -1,5 +1,5 @@
 /** @file The table of primitives: what a graph may consist of, and all that the rest of the compiler knows about them. */
-import type { Tensor, TensorType } from "@systole/base";
+import { internal, type Tensor, type TensorType } from "@systole/base";
 import { argreduce } from "./argreduce.ts";
 import { broadcast } from "./broadcast.ts";
 import { concat } from "./concat.ts";
@@ -12,7 +12,8 @@ import { elementwisePrimitives } from "./elementwise.ts";
 import { gather } from "./gather.ts";
 import { iota } from "./iota.ts";
 import { pad } from "./pad.ts";
-import type { Precision, Primitive } from "./primitive.ts";
+import { noDerivative } from "./checks.ts";
+import type { Application, Emit, LinearApplication, Linearity, Precision, Primitive, Tangent } from "./primitive.ts";
 import { randomBits } from "./randomBits.ts";
 import { reduce } from "./reduce.ts";
 import { reshape } from "./reshape.ts";
@@ -50,6 +51,9 @@ export function isPrimitive(name: string): name is PrimitiveName {
 interface AnyPrimitive {
   readonly infer: (inputs: readonly TensorType[], params: unknown) => readonly TensorType[];
   readonly evaluate: (inputs: readonly Tensor[], params: unknown, precision: Precision) => readonly Tensor[];
+  readonly jvp?: (b: Emit, at: Application<unknown>) => readonly Tangent[];
+  readonly linearity?: (params: unknown, types: readonly TensorType[]) => Linearity | undefined;
+  readonly transpose?: (b: Emit, at: LinearApplication<unknown>) => readonly Tangent[];
 }
 
 export function inferTypes(op: PrimitiveName, inputs: readonly TensorType[], params: Params<PrimitiveName>): readonly TensorType[] {
@@ -58,4 +62,19 @@ export function inferTypes(op: PrimitiveName, inputs: readonly TensorType[], par
 
 export function evaluatePrimitive(op: PrimitiveName, inputs: readonly Tensor[], params: Params<PrimitiveName>, precision: Precision): readonly Tensor[] {
   return (primitives[op] as AnyPrimitive).evaluate(inputs, params, precision);
+}
+
+/** The tangents of the results; E0208 where there is no derivative. */
+export function jvpPrimitive(b: Emit, op: PrimitiveName, at: Application<Params<PrimitiveName>>): readonly Tangent[] {
+  const { jvp } = primitives[op] as AnyPrimitive;
+  return jvp === undefined ? noDerivative(op) : jvp(b, at);
+}
+
+export function linearityOf(op: PrimitiveName, params: Params<PrimitiveName>, types: readonly TensorType[]): Linearity | undefined {
+  return (primitives[op] as AnyPrimitive).linearity?.(params, types);
+}
+
+/** The cotangents of the operands; the application has been checked to be linear. */
+export function transposePrimitive(b: Emit, op: PrimitiveName, at: LinearApplication<Params<PrimitiveName>>): readonly Tangent[] {
+  return (primitives[op] as AnyPrimitive).transpose?.(b, at) ?? internal(`${op} is not linear`);
 }

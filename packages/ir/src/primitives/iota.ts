@@ -1,7 +1,7 @@
 /** @file `iota`: each element is its index along an axis. */
 import { isDtype, type Dtype } from "@systole/base";
 import { require, requireAxis, requireExtents, requireOperands } from "./checks.ts";
-import type { Primitive } from "./primitive.ts";
+import { noTangents, type Primitive } from "./primitive.ts";
 import { splitOffsets, tensorLike } from "./strided.ts";
 
 export interface IotaParams {
@@ -30,4 +30,5 @@ export const iota: Primitive<IotaParams> = {
     });
     return [result];
   },
+  jvp: noTangents,
 };

@@ -1,7 +1,9 @@
 /** @file `pad`: a value around and between the elements; negative amounts cut off. */
-import { formatType, rowMajorStrides } from "@systole/base";
+import { elementCount, formatType, rowMajorStrides, type TensorType } from "@systole/base";
+import type { Value } from "../graph.ts";
 import { require, requireAmounts, requireOperands, requireSameDtype, requireShape } from "./checks.ts";
-import type { Primitive } from "./primitive.ts";
+import { filled, padWithZeros, select, sumOver, zeros } from "./emit.ts";
+import { joint, type Emit, type Primitive } from "./primitive.ts";
 import { copyStrided, tensorLike } from "./strided.ts";
 
 export interface PadParams {
@@ -47,4 +49,29 @@ export const pad: Primitive<PadParams> = {
     copyStrided(shape, source, { data: result.data, start, strides: to.map((stride, axis) => stride * steps[axis]!) });
     return [result];
   },
+  jvp(b, { inputs, tangents: [dx, dv], params }) {
+    return [b.apply("pad", [dx ?? zeros(b, inputs[0]!.type), dv ?? zeros(b, inputs[1]!.type)], params)];
+  },
+  linearity: () => joint(0, 1),
+  transpose(b, { fixed, types, params, cotangent }) {
+    return [fixed[0] === undefined ? cutOut(b, cotangent, types[0]!, params) : undefined, fixed[1] === undefined ? sumOutside(b, cotangent, types[0]!, params) : undefined];
+  },
 };
+
+/** The elements of the padded tensor that came from x; 0 where x was cut off. */
+function cutOut(b: Emit, padded: Value, x: TensorType, { low, high, interior }: PadParams): Value | undefined {
+  if (elementCount(x.shape) === 0) return undefined;
+  const restored = padWithZeros(b, padded, low.map((amount) => Math.max(0, -amount)), high.map((amount) => Math.max(0, -amount)), low.map(() => 0));
+  const { shape } = restored.type;
+  const starts = low.map((amount) => Math.max(0, amount));
+  const limits = shape.map((extent, axis) => extent - Math.max(0, high[axis]!));
+  if (interior.every((amount) => amount === 0) && starts.every((start, axis) => start === 0 && limits[axis] === shape[axis])) return restored;
+  return b.apply("slice", [restored], { starts, limits, strides: interior.map((amount) => amount + 1) });
+}
+
+/** The sum of everything that did not come from x. */
+function sumOutside(b: Emit, padded: Value, x: TensorType, params: PadParams): Value {
+  const [inside, outside] = [filled(b, { dtype: "bool", shape: x.shape }, 1), filled(b, { dtype: "bool", shape: [] }, 0)];
+  const mask = b.apply("pad", [inside, outside], params);
+  return sumOver(b, select(b, mask, zeros(b, padded.type), padded), padded.type.shape.map((_, axis) => axis));
+}

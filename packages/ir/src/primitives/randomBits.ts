@@ -1,7 +1,7 @@
 /** @file `random_bits`: counter-based random numbers, a pure function of the seed. */
 import { elementCount, randomBits as bitsAt } from "@systole/base";
 import { requireDtype, requireExtents, requireOperands, requireShape } from "./checks.ts";
-import type { Primitive } from "./primitive.ts";
+import { noTangents, type Primitive } from "./primitive.ts";
 
 export interface RandomBitsParams {
   readonly shape: readonly number[];
@@ -22,4 +22,5 @@ export const randomBits: Primitive<RandomBitsParams> = {
     const key = seed!.data[0] as bigint;
     return [{ dtype: "i32", shape, data: Int32Array.from({ length: elementCount(shape) }, (_, index) => bitsAt(key, index)) }];
   },
+  jvp: noTangents,
 };

@@ -1,7 +1,9 @@
 /** @file `reduce`: sums, products and extremes over axes, in one of two orders. */
 import { blockedSum, foldStart, formatType, sequentialFold, sequentialFoldInteger, isFloat, type FoldKind, type ReductionOrder } from "@systole/base";
 import { require, requireAxes, requireNumeric, requireOperands } from "./checks.ts";
-import type { Primitive } from "./primitive.ts";
+import { extremeTangent, productTangent } from "./reduceDerivatives.ts";
+import { spreadOver } from "./emit.ts";
+import { joint, type Primitive } from "./primitive.ts";
 import { roundingOf, splitOffsets, tensorLike, without } from "./strided.ts";
 
 export interface ReduceParams {
@@ -42,4 +44,14 @@ export const reduce: Primitive<ReduceParams> = {
     });
     return [result];
   },
+  jvp(b, { inputs: [x], outputs: [y], tangents: [dx], params }) {
+    switch (params.kind) {
+      case "sum": return [b.apply("reduce", [dx!], params)];
+      case "prod": return [productTangent(b, x!, dx!, params.axes)];
+      case "max":
+      case "min": return [extremeTangent(b, params.kind, x!, y!, dx!, params.axes)];
+    }
+  },
+  linearity: ({ kind }) => (kind === "sum" ? joint(0) : undefined),
+  transpose: (b, { cotangent, types, params }) => [spreadOver(b, cotangent, types[0]!.shape, params.axes)],
 };

@@ -1,7 +1,7 @@
 /** @file `reshape`: the same elements in row-major order under another shape. */
 import { elementCount, formatType } from "@systole/base";
 import { require, requireExtents, requireOperands } from "./checks.ts";
-import type { Primitive } from "./primitive.ts";
+import { joint, sameOnTangent, type Primitive } from "./primitive.ts";
 
 export interface ReshapeParams {
   readonly shape: readonly number[];
@@ -19,4 +19,7 @@ export const reshape: Primitive<ReshapeParams> = {
     return [{ dtype: x.dtype, shape }];
   },
   evaluate: ([x], { shape }) => [{ dtype: x!.dtype, shape, data: x!.data }],
+  jvp: sameOnTangent("reshape"),
+  linearity: () => joint(0),
+  transpose: (b, { cotangent, types }) => [b.apply("reshape", [cotangent], { shape: types[0]!.shape })],
 };

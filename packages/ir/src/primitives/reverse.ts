@@ -1,7 +1,7 @@
 /** @file `reverse`: axes run backwards. */
 import { rowMajorStrides } from "@systole/base";
 import { requireAxes, requireOperands } from "./checks.ts";
-import type { Primitive } from "./primitive.ts";
+import { joint, sameOnTangent, type Primitive } from "./primitive.ts";
 import { copyStrided, strided, tensorLike } from "./strided.ts";
 
 export interface ReverseParams {
@@ -25,4 +25,7 @@ export const reverse: Primitive<ReverseParams> = {
     copyStrided(x!.shape, { data: x!.data, start, strides: backwards }, strided(result.data, x!.shape));
     return [result];
   },
+  jvp: sameOnTangent("reverse"),
+  linearity: () => joint(0),
+  transpose: (b, { cotangent, params }) => [b.apply("reverse", [cotangent], params)],
 };

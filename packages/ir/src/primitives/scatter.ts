@@ -1,8 +1,10 @@
 /** @file `scatter`: rows written or folded into a tensor by index. */
-import { elementCount, foldFloat, foldInteger, formatType, isFloat } from "@systole/base";
-import { require, requireDtype, requireNumeric, requireOperands, requireSameDtype, requireShape } from "./checks.ts";
+import { elementCount, foldFloat, foldInteger, formatType, isFloat, type TensorType } from "@systole/base";
+import type { Value } from "../graph.ts";
+import { noDerivative, require, requireDtype, requireNumeric, requireOperands, requireSameDtype, requireShape } from "./checks.ts";
 import { rowIndices } from "./gather.ts";
-import type { Primitive } from "./primitive.ts";
+import { binary, select, spreadOver, zeros } from "./emit.ts";
+import { joint, type Emit, type Primitive } from "./primitive.ts";
 import { tensorLike } from "./strided.ts";
 
 export interface ScatterParams {
@@ -43,6 +45,17 @@ export const scatter: Primitive<ScatterParams> = {
     });
     return [result];
   },
+  jvp(b, { inputs, tangents: [dx, , du], params }) {
+    if (params.kind !== "set" && params.kind !== "add") return noDerivative(`scatter with kind "${params.kind}"`);
+    if (params.kind === "add" && du === undefined) return [dx];
+    return [b.apply("scatter", [dx ?? zeros(b, inputs[0]!.type), inputs[1]!, du ?? zeros(b, inputs[2]!.type)], params)];
+  },
+  linearity: ({ kind }) => (kind === "set" || kind === "add" ? joint(0, 2) : undefined),
+  transpose(b, { fixed: [x, indices, updates], types, params: { kind }, cotangent }) {
+    const toX = kind === "add" ? cotangent : b.apply("scatter", [cotangent, indices!, zeros(b, types[2]!)], { kind: "set" });
+    const rows = (): Value => b.apply("gather", [cotangent, indices!], {});
+    return [x === undefined ? toX : undefined, undefined, updates !== undefined ? undefined : kind === "add" ? rows() : lastWriters(b, rows(), indices!, types[0]!)];
+  },
 };
 
 /** One step; the store into the result rounds or wraps. */
@@ -51,4 +64,15 @@ function combiner(kind: ScatterParams["kind"], float: boolean): (old: number | b
   const fold = folds[kind];
   if (float) return (old, update) => foldFloat[fold](old as number, update as number);
   return (old, update) => foldInteger[fold](BigInt(old), BigInt(update));
+}
+
+/** Rows of updates that a later one did not overwrite; the others are 0. */
+function lastWriters(b: Emit, rows: Value, indices: Value, x: TensorType): Value {
+  const [count, extent] = [indices.type.shape[0]!, x.shape[0]!];
+  const positions = b.apply("iota", [], { dtype: "i32", shape: [count], axis: 0 });
+  const winners = b.apply("scatter", [zeros(b, { dtype: "i32", shape: [extent] }), indices, positions], { kind: "set" });
+  const stays = binary(b, "eq", b.apply("gather", [winners, indices], {}), positions);
+  const { shape } = rows.type;
+  const mask = shape.length === 1 ? stays : spreadOver(b, stays, shape, shape.map((_, axis) => axis).slice(1));
+  return select(b, mask, rows, zeros(b, rows.type));
 }

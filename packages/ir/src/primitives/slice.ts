@@ -1,7 +1,8 @@
 /** @file `slice`: a strided box of a tensor. */
 import { formatType, rowMajorStrides } from "@systole/base";
 import { require, requireAmounts, requireOperands } from "./checks.ts";
-import type { Primitive } from "./primitive.ts";
+import { padWithZeros } from "./emit.ts";
+import { joint, sameOnTangent, type Primitive } from "./primitive.ts";
 import { copyStrided, strided, tensorLike } from "./strided.ts";
 
 export interface SliceParams {
@@ -35,5 +36,14 @@ export const slice: Primitive<SliceParams> = {
     const start = strides.reduce((sum, stride, axis) => sum + stride * params.starts[axis]!, 0);
     copyStrided(result.shape, { data: x!.data, start, strides: strides.map((stride, axis) => stride * params.strides[axis]!) }, strided(result.data, result.shape));
     return [result];
+  },
+  jvp: sameOnTangent("slice"),
+  linearity: () => joint(0),
+  transpose(b, { cotangent, types, params: { starts, strides } }) {
+    const extents = cotangent.type.shape;
+    if (extents.includes(0)) return [undefined];
+    const covered = extents.map((extent, axis) => (extent - 1) * strides[axis]! + 1);
+    const high = types[0]!.shape.map((extent, axis) => extent - starts[axis]! - covered[axis]!);
+    return [padWithZeros(b, cotangent, starts, high, strides.map((stride) => stride - 1))];
   },
 };

@@ -1,5 +1,8 @@
 /** @file `sort`: stable, with the positions the keys came from. */
+import { elementCount, rowMajorStrides } from "@systole/base";
+import type { Value } from "../graph.ts";
 import { requireAxis, requireNumeric, requireOperands } from "./checks.ts";
+import { add, mul, numberLike, reshapeTo } from "./emit.ts";
 import type { Primitive } from "./primitive.ts";
 import { splitOffsets, tensorLike } from "./strided.ts";
 
@@ -38,5 +41,17 @@ export const sort: Primitive<SortParams> = {
       });
     }
     return [keys, positions];
+  },
+  // The tangents follow their keys: a gather by flat position.
+  jvp(b, { outputs: [keys, positions], tangents: [dx], params: { axis } }) {
+    const { shape } = keys!.type;
+    const count = elementCount(shape);
+    const strides = rowMajorStrides(shape);
+    const rows = shape.reduce<Value>((sum, _, a) => {
+      if (a === axis || shape[a] === 1) return sum;
+      const index = b.apply("iota", [], { dtype: "i64", shape, axis: a });
+      return add(b, sum, mul(b, index, numberLike(b, index, strides[a]!)));
+    }, mul(b, positions!, numberLike(b, positions!, strides[axis]!)));
+    return [b.apply("gather", [reshapeTo(b, dx!, [count]), rows], {}), undefined];
   },
 };

@@ -1,6 +1,6 @@
 /** @file `stop_gradient`: the identity, whose derivative is 0. */
 import { requireOperands, type NoParams } from "./checks.ts";
-import type { Primitive } from "./primitive.ts";
+import { noTangents, type Primitive } from "./primitive.ts";
 
 export const stopGradient: Primitive<NoParams> = {
   name: "stop_gradient",
@@ -11,4 +11,5 @@ export const stopGradient: Primitive<NoParams> = {
     return [inputs[0]!];
   },
   evaluate: ([x]) => [x!],
+  jvp: noTangents,
 };

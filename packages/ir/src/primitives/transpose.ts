@@ -1,7 +1,7 @@
 /** @file `transpose`: axes in another order. */
 import { formatType, rowMajorStrides } from "@systole/base";
 import { require, requireOperands } from "./checks.ts";
-import type { Primitive } from "./primitive.ts";
+import { joint, sameOnTangent, type Primitive } from "./primitive.ts";
 import { copyStrided, strided, tensorLike } from "./strided.ts";
 
 export interface TransposeParams {
@@ -26,4 +26,7 @@ export const transpose: Primitive<TransposeParams> = {
     copyStrided(result.shape, { data: x!.data, start: 0, strides: permutation.map((axis) => strides[axis]!) }, strided(result.data, result.shape));
     return [result];
   },
+  jvp: sameOnTangent("transpose"),
+  linearity: () => joint(0),
+  transpose: (b, { cotangent, params: { permutation } }) => [b.apply("transpose", [cotangent], { permutation: permutation.map((_, axis) => permutation.indexOf(axis)) })],
 };

@@ -1,7 +1,7 @@
 /** @file `window_argmax`: where the maximum of each window stands; what the transpose of a max pooling scatters to. */
 import { argExtreme } from "@systole/base";
 import { require } from "./checks.ts";
-import type { Primitive } from "./primitive.ts";
+import { noTangents, type Primitive } from "./primitive.ts";
 import { tensorLike } from "./strided.ts";
 import { forEachWindow, inferWindows, windowShape, type WindowParams } from "./window.ts";
 
@@ -26,4 +26,5 @@ export const windowArgmax: Primitive<WindowArgmaxParams> = {
     });
     return [result];
   },
+  jvp: noTangents,
 };

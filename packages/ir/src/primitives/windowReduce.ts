@@ -1,7 +1,9 @@
 /** @file `window_reduce`: pooling. */
-import { isFloat, sequentialFold, sequentialFoldInteger, type Dtype } from "@systole/base";
+import { elementCount, isFloat, sequentialFold, sequentialFoldInteger, tensor, type Dtype } from "@systole/base";
+import type { Value } from "../graph.ts";
 import { require } from "./checks.ts";
-import type { Primitive } from "./primitive.ts";
+import { reshapeTo, select, zeros, padWithZeros } from "./emit.ts";
+import { joint, type Emit, type Primitive, type Tangent } from "./primitive.ts";
 import { roundingOf, tensorLike } from "./strided.ts";
 import { forEachWindow, inferWindows, windowShape, type WindowParams } from "./window.ts";
 
@@ -47,4 +49,36 @@ export const windowReduce: Primitive<WindowReduceParams> = {
     });
     return [result];
   },
+  jvp(b, { inputs: [x], outputs: [y], tangents: [dx], params }) {
+    if (params.kind === "sum") return [b.apply("window_reduce", [dx!], params)];
+    return [winners(b, x!, y!, dx!, params)];
+  },
+  linearity: ({ kind }) => (kind === "sum" ? joint(0) : undefined),
+  // Every element collects the windows that cover it, in row-major order: windows of ones are their own mirror image.
+  transpose(b, { cotangent, types, params: { window, strides, padding, dilation } }): readonly Tangent[] {
+    const [{ shape }, outputs] = [types[0]!, cotangent.type.shape];
+    if (outputs.includes(0) || shape.includes(0)) return [undefined];
+    const none = shape.map(() => 0);
+    const apart = padWithZeros(b, cotangent, none, none, strides.map((stride) => stride - 1));
+    const reach = window.map((extent, axis) => dilation[axis]! * (extent - 1));
+    const turned = shape.map((extent, axis): readonly [number, number] => {
+      const low = padding[axis]![0];
+      return [reach[axis]! - low, extent - 1 - strides[axis]! * (outputs[axis]! - 1) + low];
+    });
+    return [b.apply("window_reduce", [apart], { kind: "sum", window, strides: shape.map(() => 1), padding: turned, dilation })];
+  },
 };
+
+/** The tangent of the first maximum of each window; overlapping windows that share one add up when this is turned round. */
+function winners(b: Emit, x: Value, y: Value, dx: Value, { window, strides, padding, dilation }: WindowReduceParams): Value | undefined {
+  const { shape } = x.type;
+  const count = elementCount(shape);
+  if (count === 0) return undefined;
+  const index = b.apply("window_argmax", [x], { window, strides, padding, dilation, dtype: "i32" });
+  const picked = b.apply("gather", [reshapeTo(b, dx, [count]), index], {});
+  const covered: number[] = [];
+  forEachWindow(shape, { window, strides, padding, dilation }, (_output, _elements, size) => covered.push(size === 0 ? 0 : 1));
+  if (covered.every((one) => one === 1)) return picked;
+  // A window of padding only has no maximum to follow.
+  return select(b, b.constant(tensor("bool", y.type.shape, covered)), picked, zeros(b, y.type));
+}

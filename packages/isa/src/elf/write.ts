@@ -2,7 +2,7 @@
 import { elementCount, bytesOf, fail, internal } from "@systole/base";
 import { encodeInstructions } from "../encode.ts";
 import type { Image } from "../image.ts";
-import { limits } from "../instructions.ts";
+import { limits } from "../machine.ts";
 import { checksumBytes, computeChecksums } from "./checksums.ts";
 import {
   absoluteSection, checksumsName, constPrefix, debugName, headerBytes, imageFormatVersion, longestName, noteName, put64, putFileHeader, putProgramHeader, putSectionHeader,

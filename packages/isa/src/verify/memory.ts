@@ -1,8 +1,7 @@
 /** @file Rules of the image's memory map: text, constants, tensors. */
 import { bytesOf, elementCount, fail } from "@systole/base";
 import type { Image } from "../image.ts";
-import { limits } from "../instructions.ts";
-import type { Machine } from "../machine.ts";
+import { limits, type Machine } from "../machine.ts";
 import type { WrittenBytes } from "./operands.ts";
 
 /** Where the text lies; nothing may be written there. */

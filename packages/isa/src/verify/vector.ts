@@ -1,7 +1,7 @@
 /** @file Rules of the vector unit: sources, element types by the elementwise table, reductions. */
 import { dtypes, elementwiseOps, isFloat, isInteger, type Dtype, type ElementwiseOp } from "@systole/base";
-import { limits, type ReductionName } from "../instructions.ts";
-import type { Machine } from "../machine.ts";
+import type { ReductionName } from "../instructions.ts";
+import { limits, type Machine } from "../machine.ts";
 import { demand, type Site } from "../refuse.ts";
 import type { ResolvedStage, ResolvedStep, StageSource } from "../resolved.ts";
 import type { Operand } from "./operands.ts";

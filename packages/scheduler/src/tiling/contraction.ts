@@ -1,6 +1,6 @@
 /** @file Tilings of a contraction: row tile, column tile, split of k, loop order, residency and dataflow, searched exhaustively over a short list. */
 import { bytesOf } from "@systole/base";
-import type { Machine } from "@systole/isa";
+import { limits, type Machine } from "@systole/isa";
 import type { Kernel } from "../kernel.ts";
 import type { Level, Operand, TiledKernel, TilingChoice } from "../schedule.ts";
 import { blockCycles, blockLatency, chainCycles, predict, storeTraffic } from "./cost.ts";
@@ -101,7 +101,9 @@ function levelsOf(kernel: Kernel, roles: Roles, choice: TilingChoice, context: T
     ...loop(roles.contracted, "reduced"),
     ...(panels > 1 ? [{ dim: column!, step: choice.panelColumns, count: panels, kind: "panel" as const }] : []),
   ];
-  return levels.length > 8 ? undefined : levels;
+  // Each of rows, contracted and columns takes at least one dimension of the space.
+  const dimensions = [roles.rows, roles.contracted, roles.columns].reduce((n, dims) => n + Math.max(1, dims.filter((dim) => tile[dim]! > 1).length), 0);
+  return levels.length > limits.levels || dimensions > limits.dimensions ? undefined : levels;
 }
 
 function build(kernel: Kernel, machine: Machine, roles: Roles, b: TilingChoice, context: TilingContext, arrayCycles: number): TiledKernel | undefined {

@@ -1,6 +1,6 @@
 /** @file Tilings of everything that runs on the vector unit or the DMA alone: maps, reductions, scans, gathers, scatters. */
 import { bytesOf } from "@systole/base";
-import type { Machine } from "@systole/isa";
+import { limits, type Machine } from "@systole/isa";
 import type { Kernel } from "../kernel.ts";
 import type { Level, Operand, TiledKernel } from "../schedule.ts";
 import { extentChoices, suffixTiles, type TilingContext } from "./choices.ts";
@@ -49,7 +49,7 @@ export function realiseMapping(kernel: Kernel, machine: Machine, tile: readonly 
   const engine = kernel.engine;
   const levels: Level[] = kernel.dims.flatMap((_, dim) =>
     tile[dim]! < extent(dim) || dim === context.batchDim ? [{ dim, step: tile[dim]!, count: Math.ceil(extent(dim) / tile[dim]!), kind: dim < kernel.parallel ? "parallel" as const : "reduced" as const }] : []);
-  if (levels.length > 8) return undefined;
+  if (levels.length > limits.levels || tile.filter((points) => points > 1).length >= limits.dimensions) return undefined;
   const engineStreams = engine.kind === "reduction" ? engine.chain.streams : engine.kind === "scatter" ? [engine.updates] : [];
   const place = (slots: number): Operand[] => [
     ...(engine.kind === "gather" || engine.kind === "scatter" ? [makeOperand("index", engine.index, tile, levels, false, externalOrder(engine.index), slots)] : []),
