@@ -80,7 +80,7 @@ async function measure(model: BenchModel, bytes: Uint8Array, runs: number): Prom
     });
   }
   await session.release();
-  return { name: model.name, note: model.note, runs, macs: last[0]!.run.macs, ortMs: median(ortMs.slice(1)), machines: last.map(resultOf) };
+  return { name: model.name, note: model.note, runs, macs: last[0]!.run.macs, ortMs: median(ortMs.slice(1)), bestOrtMs: Math.min(...ortMs.slice(1)), machines: last.map(resultOf) };
 }
 
 function resultOf({ subject, run, error }: { readonly subject: Subject; readonly run: Run; readonly error: number }): MachineResult {
@@ -88,6 +88,7 @@ function resultOf({ subject, run, error }: { readonly subject: Subject; readonly
   return {
     machine: machine.name,
     runMs: median(subject.runMs.slice(1)),
+    bestRunMs: Math.min(...subject.runMs.slice(1)),
     timingMs: median(subject.timingMs.slice(1)),
     compileMs: subject.compileMs,
     imageBytes: subject.imageBytes,

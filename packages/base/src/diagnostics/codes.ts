@@ -21,6 +21,7 @@ export const codes = {
   E0206: { title: "value must be known at compile time", help: "Feed it from an initializer or a Constant node." },
   E0207: { title: "element type not supported", help: "Supported are float32, int64, int32, int8, uint8, bool and, where stated, float64." },
   E0208: { title: "no derivative", help: "Freeze the parameters that act through this node, or stop the gradient there." },
+  E0209: { title: "nothing to differentiate", help: "Name at least one float parameter that is not frozen." },
   E0301: { title: "machine file not valid", help: "`systole machines` prints the presets; every field is checked." },
   E0302: { title: "does not fit the machine's memory", help: "The message gives required, available and missing bytes." },
   E0303: { title: "cannot be scheduled on this machine", help: "The message names the kernel and the limit." },

@@ -64,6 +64,23 @@ test("any shape and stride gives the rounded ascending sum", () => {
   }), { numRuns: 150 });
 });
 
+test("more terms than a panel keeps and more rows than a chunk", () => {
+  const [m, k, n] = [58, 610, 40];
+  const x = generator("cache", 0, [k, 1, 0]);
+  const out = generator("accumulator", 0, [n, 0, 1]);
+  for (const w of [generator("cache", 262144, [0, n, 1]), generator("cache", 262144, [0, 1, k])]) {
+    for (const start of [true, false]) {
+      const step: GemmStep = { ...base, space: space(m, k, n), rows: 1, contracted: 1, start: start ? [] : [1], x, w, out };
+      const memory = newMemory();
+      scatterValues(memory, "cache", 1 << 17, 7);
+      scatterValues(memory, "accumulator", 1 << 12, 8);
+      const want = expected(memory, step, start);
+      executeGemm(memory, step, Int32Array.of(0, 1, 0, 0, 0, 0, 0, 0));
+      for (const [key, sum] of want) expect(read(memory, out, key.split(",").map(Number))).toBe(sum);
+    }
+  }
+});
+
 test("many rows and columns, with and without a packed right operand", () => {
   for (const [m, k, n] of [[33, 40, 16], [128, 21, 24], [1, 70, 75], [17, 9, 70], [2, 33, 8]] as const) {
     for (const transposed of [false, true]) {

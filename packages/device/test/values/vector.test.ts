@@ -68,6 +68,19 @@ describe("chains", () => {
     const stages = [stage("add", [stream(0), stream(1)]), stage("gt", [result(0), immediate(0)], "f32", "bool"), stage("select", [result(1), result(0), immediate(-2)])];
     checkMap({ ...base, space: space(rows, columns), streams, stages, target: generator("cache", 65536, [columns, 1]), reduction: "none", reduced: 0 }, 4);
   });
+  test.each([[70, 64], [3, 20], [5, 8], [200, 12], [1, 4], [1, 2052], [9, 2300], [64, 6]])("scale, shift, residual and relu on %i rows of %i", (rows, columns) => {
+    const bias = (at: number) => generator("cache", at, [0, 1]);
+    const streams = [generator("accumulator", 0, [columns + 4, 1]), bias(0), bias(16384), generator("cache", 65536, [columns, 1])];
+    const stages = [
+      stage("mul", [stream(0), stream(1)]), stage("add", [result(0), stream(2)]), stage("sub", [result(1), stream(3)]),
+      stage("neg", [result(2)]), stage("max", [result(3), immediate(0)]),
+    ];
+    const shape = { ...base, space: space(rows, columns), reduction: "none", reduced: 0 } as const;
+    checkMap({ ...shape, streams, stages, target: generator("cache", 524288, [columns + 8, 1]) }, rows);
+    // The target replaces an operand.
+    const inPlace = generator("cache", 524288, [columns, 1]);
+    checkMap({ ...shape, streams: [inPlace, bias(0)], stages: [stage("div", [stream(0), stream(1)]), stage("min", [result(0), immediate(0.5)])], target: inPlace }, columns);
+  });
   test("coordinates and other element types", () => {
     const stages = [
       stage("add", [{ kind: "coordinate", dimension: 1 }, { kind: "coordinate", dimension: 0 }], "i64"),

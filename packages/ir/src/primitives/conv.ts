@@ -34,7 +34,7 @@ export function windowCount(extent: number, window: number, stride: number, padd
 
 interface ConvAxes {
   readonly spatial: readonly string[];
-  /** Letters by role, in the order of the result (contracted: in the order of k). */
+  /** Letters by role, in the order of the result (contracted: in the order of x). */
   readonly groups: readonly string[];
   readonly rows: readonly string[];
   readonly columns: readonly string[];
@@ -82,15 +82,14 @@ function convAxes(inputs: readonly TensorType[], params: ConvParams): ConvAxes {
   return { spatial, ...roles, extents, input, kernel, output };
 }
 
-function letterRoles({ x, w, out, k }: ConvParams): Pick<ConvAxes, "groups" | "rows" | "columns" | "contracted"> {
+function letterRoles({ x, w, out }: ConvParams): Pick<ConvAxes, "groups" | "rows" | "columns" | "contracted"> {
   const letters = new Set([...x, ...w, ...out].filter((label) => !isDigit(label)));
   const role = (letter: string): string => [["x", x], ["w", w], ["out", out]].filter(([, labels]) => labels!.includes(letter)).map(([what]) => what).join(" ");
   for (const letter of letters) {
     require(role(letter).includes(" "), () => `conv: "${letter}" stands only in ${role(letter)} (x="${x}", w="${w}", out="${out}")`);
   }
   const having = (wanted: string, order: string): string[] => [...order].filter((letter) => !isDigit(letter) && role(letter) === wanted);
-  const contracted = having("x w", k);
-  return { groups: having("x w out", out), rows: having("x out", out), columns: having("w out", out), contracted: contracted.length === having("x w", x).length ? contracted : having("x w", x) };
+  return { groups: having("x w out", out), rows: having("x out", out), columns: having("w out", out), contracted: having("x w", x) };
 }
 
 function resultShape(params: ConvParams, axes: ConvAxes): number[] {

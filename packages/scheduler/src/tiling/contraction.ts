@@ -3,8 +3,9 @@ import { bytesOf } from "@systole/base";
 import { limits, type Machine } from "@systole/isa";
 import type { Kernel } from "../kernel.ts";
 import type { Level, Operand, TiledKernel, TilingChoice } from "../schedule.ts";
-import { blockCycles, blockLatency, chainCycles, predict, storeTraffic } from "./cost.ts";
+import { blockCycles, blockLatency, predict, storeTraffic } from "./cost.ts";
 import { align, bufferOf, externalOrder, kernelOrder, makeOperand, ringOf } from "./operand.ts";
+import { laneCycles } from "./vectorCost.ts";
 import { suffixTiles, type TilingContext } from "./choices.ts";
 
 interface Roles {
@@ -141,7 +142,7 @@ function build(kernel: Kernel, machine: Machine, roles: Roles, b: TilingChoice, 
   const lanes = machine.vector.lanes;
   const outputs = kernel.dims.slice(0, kernel.parallel).reduce((n, d) => n * d.extent, 1);
   const predicted = predict({
-    kernel, levels, operands, machine, arrayCycles, vectorCycles: Math.ceil(outputs / lanes) * chainCycles(kernel.epilogue), stores: sequence, blocksPerIteration: panelCount,
+    kernel, levels, operands, machine, arrayCycles, vectorCycles: Math.ceil(outputs / lanes) * laneCycles(kernel.epilogue), stores: sequence, blocksPerIteration: panelCount,
     storeBytes: storeTraffic(kernel.output, b.tile.map((t, dim) => (dim === column ? b.panelColumns : t)), machine),
     tailCycles: Math.ceil(machine.array.rows / machine.array.weightRowsPerCycle) + blockLatency({ rows: M, contracted: K, columns: b.panelColumns, dataflow: b.dataflow }, machine)
       + Math.ceil((M * b.panelColumns) / lanes) + machine.vector.latencyCycles,

@@ -2,9 +2,9 @@
  * @file The analytic cost model. Units overlap, so a kernel takes what its busiest unit takes, plus the first load before the array or the
  * vector unit can start and the last tile's way out. Formulas of the array: docs/timing-model.md.
  */
-import { bytesOf, elementwiseOps } from "@systole/base";
+import { bytesOf } from "@systole/base";
 import type { Machine } from "@systole/isa";
-import type { Access, Chain, Kernel } from "../kernel.ts";
+import type { Access, Kernel } from "../kernel.ts";
 import type { Box, Level, Operand, Prediction } from "../schedule.ts";
 import { externalOrder, loadCount } from "./operand.ts";
 
@@ -75,10 +75,6 @@ export function blockCycles(b: ArrayBlock, machine: Machine): number {
 export function blockLatency(b: ArrayBlock, machine: Machine): number {
   const { rows: R, columns: C } = machine.array;
   return b.dataflow === "output-stationary" ? b.contracted + 2 * R + C - 2 : Math.min(b.rows, 1 << 30) + R + C - 2;
-}
-
-export function chainCycles(chain: Chain): number {
-  return chain.stages.reduce((most, stage) => Math.max(most, elementwiseOps[stage.operation].laneCycles), 1);
 }
 
 export interface CostInput {

@@ -4,8 +4,9 @@ import { limits, type Machine } from "@systole/isa";
 import type { Kernel } from "../kernel.ts";
 import type { Level, Operand, TiledKernel } from "../schedule.ts";
 import { extentChoices, suffixTiles, type TilingContext } from "./choices.ts";
-import { chainCycles, predict, storeTraffic } from "./cost.ts";
+import { predict, storeTraffic } from "./cost.ts";
 import { align, bufferOf, externalOrder, kernelOrder, makeOperand } from "./operand.ts";
+import { denseStrides, operandStrides, passCycles } from "./vectorCost.ts";
 
 export function* mappingTilings(kernel: Kernel, machine: Machine, context: TilingContext): Generator<TiledKernel> {
   const parallel = kernel.dims.slice(0, kernel.parallel).map((d) => d.extent);
@@ -71,20 +72,30 @@ export function realiseMapping(kernel: Kernel, machine: Machine, tile: readonly 
   const operands = [4, 3, 2].map(place).find((all) => cacheBytes(all) <= machine.dataCache.bytes);
   if (operands === undefined) return undefined;
 
-  const lanes = machine.vector.lanes;
-  const all = kernel.dims.reduce((n, d) => n * d.extent, 1);
-  const outputs = kernel.dims.slice(0, kernel.parallel).reduce((n, d) => n * d.extent, 1);
   const tiles = levels.reduce((n, l) => n * l.count, 1);
-  const inner = tile[kernel.parallel - 1] ?? 1;
-  const fillFactor = (Math.ceil(inner / 16) * 16) / inner;
-  const chain = engine.kind === "reduction" ? chainCycles(engine.chain) : 1;
-  const engineCycles = engine.kind === "reduction" ? Math.ceil((all / lanes) * fillFactor) * chain : 0;
-  const epilogueCycles = trivialEpilogue && engine.kind !== "none" ? 0 : Math.ceil((outputs / lanes) * fillFactor) * chainCycles(kernel.epilogue);
   const stores = parallelLevels.reduce((n, i) => n * levels[i]!.count, 1);
+  const vectorCycles = tiles * engineCycles(kernel, tile, operands, machine) + (trivialEpilogue && engine.kind !== "none" ? 0 : stores * epilogueCycles(kernel, tile, operands, machine)) + tiles;
   const predicted = predict({
-    kernel, levels, operands, machine, arrayCycles: 0, vectorCycles: engineCycles + epilogueCycles + tiles, stores, blocksPerIteration: 1,
-    storeBytes: storeTraffic(kernel.output, tile, machine), tailCycles: Math.ceil(points / lanes) * 2 + 2 * machine.vector.latencyCycles,
+    kernel, levels, operands, machine, arrayCycles: 0, vectorCycles, stores, blocksPerIteration: 1,
+    storeBytes: storeTraffic(kernel.output, tile, machine), tailCycles: Math.ceil(vectorCycles / tiles) + 2 * machine.vector.latencyCycles,
   });
   const choice = { tile, panelColumns: 0, dataflow: "weight-stationary", order: "rows-outer", keepX: false, keepW: false } as const;
   return { kernel, choice, levels, tile, dataflow: "weight-stationary", panelColumns: 0, operands, sums, staging, predicted };
+}
+
+/** Cycles of the reduction over one tile. */
+function engineCycles(kernel: Kernel, tile: readonly number[], operands: readonly Operand[], machine: Machine): number {
+  const engine = kernel.engine;
+  if (engine.kind !== "reduction") return 0;
+  const scan = engine.reduction.includes("scan");
+  const target = denseStrides(tile, scan ? tile.length : kernel.parallel, bytesOf(engine.dtype));
+  const strides = [...operands.filter((o) => o.role === "stream").map(operandStrides), target];
+  return passCycles({ operands: strides, tile, kept: kernel.parallel, to: tile.length, chain: engine.chain, reduction: engine.reduction, blocked: engine.order === "blocked" }, machine);
+}
+
+/** Cycles of the elementwise pass over one tile of results. */
+function epilogueCycles(kernel: Kernel, tile: readonly number[], operands: readonly Operand[], machine: Machine): number {
+  const target = denseStrides(tile, kernel.parallel, bytesOf(kernel.epilogue.dtype));
+  const strides = [...operands.filter((o) => o.role === "epilogue").map(operandStrides), target];
+  return passCycles({ operands: strides, tile, kept: kernel.parallel, to: kernel.parallel, chain: kernel.epilogue }, machine);
 }
