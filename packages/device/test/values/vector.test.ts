@@ -78,7 +78,7 @@ describe("chains", () => {
     const shape = { ...base, space: space(rows, columns), reduction: "none", reduced: 0 } as const;
     checkMap({ ...shape, streams, stages, target: generator("cache", 524288, [columns + 8, 1]) }, rows);
     // The target replaces an operand.
-    const inPlace = generator("cache", 524288, [columns, 1]);
+    const inPlace = generator("cache", 262144, [columns, 1]);
     checkMap({ ...shape, streams: [inPlace, bias(0)], stages: [stage("div", [stream(0), stream(1)]), stage("min", [result(0), immediate(0.5)])], target: inPlace }, columns);
   });
   test("coordinates and other element types", () => {

@@ -120,14 +120,6 @@ const combinations: readonly NamedRule[] = [
     const trivial = n.params.kind !== "sum" && n.params.axes.every((axis) => x(n).type.shape[axis] === 1);
     return trivial ? emit(n, r, "reshape", [x(n)], { shape: n.outputs[0]!.type.shape }) : undefined;
   }),
-  rule("concat of concats", "concat", (n, r) => {
-    const { axis } = n.params;
-    const parts = n.inputs.map((value) => {
-      const inner = r.definition(value);
-      return isNode(inner, "concat") && inner.params.axis === axis ? inner.inputs : [value];
-    });
-    return parts.every((part) => part.length === 1) ? undefined : emit(n, r, "concat", parts.flat(), n.params);
-  }),
 ];
 
 /** Arithmetic on repeated elements is done once, before the repetition. */
