@@ -1,12 +1,11 @@
 /**
  * @file Real models and architectures from ONNX bytes to numbers, on every machine: within 1e-4 relative plus 1e-5 absolute of the stored
- * outputs or of ONNX Runtime Web, the same bits on every machine, and as many cycles without values as with them.
+ * outputs or of ONNX Runtime Web, the same bits on every machine and under random tilings, and as many cycles without values as with them.
  */
-import type { PresetName } from "@systole/isa";
-import { compile, Device, InputError, numbersOf, presetNames, presets, type Compiled, type Tensor } from "@systole/systole";
+import { compile, Device, InputError, numbersOf, type Compiled, type Machine, type Tensor } from "@systole/systole";
 import { afterAll, describe, expect, test } from "vitest";
 import { expectedOf, mismatch, runOnnxRuntime, type Expected } from "../onnxRuntime.ts";
-import { difference, randomTensor } from "../support.ts";
+import { difference, machines, randomTensor } from "../support.ts";
 import { architectures, dataSetsOf, haveData, readArchitecture, readModel, realModels, removeUnpacked, type DataSet, type ModelRow } from "./zoo.ts";
 
 const relative = 1e-4;
@@ -17,10 +16,22 @@ interface Comparison {
   readonly expected: ReadonlyMap<string, Expected>;
 }
 
-/** Compiles for every machine, or gives the message of the refusal. */
-function compiledFor(bytes: Uint8Array, machineNames: readonly PresetName[], row: Partial<ModelRow>): readonly Compiled[] | InputError {
+interface Build {
+  readonly name: string;
+  readonly machine: Machine;
+  readonly compiled: Compiled;
+}
+
+/** Compiles for every machine, and for one of them with random tilings; or gives the refusal. */
+function buildsOf(bytes: Uint8Array, number: number, row: Partial<ModelRow> = {}): readonly [Build, ...Build[]] | InputError {
+  const options = { batch: 1, ...(row.shapes === undefined ? {} : { shapes: row.shapes }) };
+  const build = (machine: Machine, tilingSeed?: number): Build => {
+    const compiled = compile(bytes, machine, { ...options, ...(tilingSeed === undefined ? {} : { tilingSeed }) });
+    return { name: tilingSeed === undefined ? machine.name : `${machine.name} with random tilings`, machine, compiled };
+  };
   try {
-    return machineNames.map((name) => compile(bytes, presets[name], { batch: 1, ...(row.shapes === undefined ? {} : { shapes: row.shapes }) }));
+    const [first, ...others] = machines;
+    return [build(first!), ...others.map((machine) => build(machine)), build(machines[number % machines.length]!, number)];
   } catch (error) {
     if (error instanceof InputError) return error;
     throw error;
@@ -42,21 +53,21 @@ function stored({ model }: Compiled, set: DataSet): Comparison {
   };
 }
 
-/** Runs everything on every machine; returns the outputs of the first one. */
-function check(compiled: readonly Compiled[], machineNames: readonly PresetName[], comparisons: readonly Comparison[]): readonly ReadonlyMap<string, Tensor>[] {
+/** Runs every build on all inputs; returns the outputs of the first one. */
+function check(builds: readonly Build[], comparisons: readonly Comparison[]): readonly ReadonlyMap<string, Tensor>[] {
   const first: ReadonlyMap<string, Tensor>[] = [];
-  compiled.forEach(({ image }, at) => {
-    const device = new Device(image, presets[machineNames[at]!]);
+  builds.forEach(({ name: build, machine, compiled }, at) => {
+    const device = new Device(compiled.image, machine);
     const timed = device.run(new Map(), { timingOnly: true });
     comparisons.forEach(({ inputs, expected }, k) => {
-      const where = `${machineNames[at]}, data set ${k}`;
+      const where = `${build}, data set ${k}`;
       const { outputs, cycles } = device.run(inputs);
       expect(cycles, `${where}: cycles with values and without`).toBe(timed.cycles);
       expect([...outputs.keys()].sort(), where).toEqual([...expected.keys()].sort());
       for (const [name, wanted] of expected) {
         const tensor = outputs.get(name)!;
         expect(mismatch(tensor, wanted, relative, absolute), `${where}, output ${name}`).toBeUndefined();
-        if (at > 0) expect(difference(tensor, first[k]!.get(name)!), `${where} against ${machineNames[0]}, output ${name}`).toBeUndefined();
+        if (at > 0) expect(difference(tensor, first[k]!.get(name)!), `${where} against ${builds[0]!.name}, output ${name}`).toBeUndefined();
       }
       if (at === 0) first.push(outputs);
     });
@@ -65,35 +76,36 @@ function check(compiled: readonly Compiled[], machineNames: readonly PresetName[
 }
 
 describe.skipIf(!haveData)("real models", () => {
-  for (const row of realModels) {
+  realModels.forEach((row, number) => {
     test(row.file, async ({ skip }) => {
       const bytes = readModel(row);
-      const compiled = compiledFor(bytes, presetNames, row);
-      if (compiled instanceof InputError) {
-        if (row.mayBeRefused !== true) throw compiled;
-        return skip(compiled.message);
+      const builds = buildsOf(bytes, number, row);
+      if (builds instanceof InputError) {
+        if (row.mayBeRefused !== true) throw builds;
+        return skip(builds.message);
       }
+      const { compiled } = builds[0];
       const sets = dataSetsOf(row);
-      const inputs = randomInputsOf(compiled[0]!, 5, row.range);
-      const comparisons = sets.length > 0 ? sets.map((set) => stored(compiled[0]!, set)) : [{ inputs, expected: await runOnnxRuntime(bytes, inputs) }];
-      check(compiled, presetNames, comparisons);
+      const inputs = randomInputsOf(compiled, 5, row.range);
+      const comparisons = sets.length > 0 ? sets.map((set) => stored(compiled, set)) : [{ inputs, expected: await runOnnxRuntime(bytes, inputs) }];
+      check(builds, comparisons);
     });
-  }
+  });
 });
 
 describe.skipIf(!haveData)("architectures with hashed weights", () => {
   afterAll(removeUnpacked);
 
-  for (const { name, presets: machineNames } of architectures) {
+  architectures.forEach((name, number) => {
     test(name, async () => {
       const bytes = readArchitecture(name);
-      const compiled = compiledFor(bytes, machineNames, {});
-      if (compiled instanceof InputError) throw compiled;
-      const inputs = randomInputsOf(compiled[0]!, 5);
-      const [outputs] = check(compiled, machineNames, [{ inputs, expected: await runOnnxRuntime(bytes, inputs) }]);
+      const builds = buildsOf(bytes, number);
+      if (builds instanceof InputError) throw builds;
+      const inputs = randomInputsOf(builds[0].compiled, 5);
+      const [outputs] = check(builds, [{ inputs, expected: await runOnnxRuntime(bytes, inputs) }]);
       for (const [output, tensor] of outputs!) expectSpread(tensor, `${name} ${output}`);
     });
-  }
+  });
 });
 
 /** Outputs that are all alike, or one of 1 among zeros, would agree with anything. */

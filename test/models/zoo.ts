@@ -3,8 +3,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import type { PresetName } from "@systole/isa";
-import { decodeTensor, presetNames, type Tensor } from "@systole/systole";
+import { decodeTensor, type Tensor } from "@systole/systole";
 import { withHashedWeights } from "./hashedWeights.ts";
 
 export interface ModelRow {
@@ -54,23 +53,8 @@ export const realModels: readonly ModelRow[] = [
   { file: "generated/matmul1024/model.onnx", range: [-0.125, 0.125] },
 ];
 
-export interface Architecture {
-  readonly name: string;
-  readonly presets: readonly PresetName[];
-}
-
-/** Of the light set, with hashed weights. The largest ones run on one machine only, for the sake of time. */
-export const architectures: readonly Architecture[] = [
-  { name: "resnet50", presets: presetNames },
-  { name: "squeezenet", presets: presetNames },
-  { name: "bvlc_alexnet", presets: presetNames },
-  { name: "densenet121", presets: presetNames },
-  { name: "inception_v1", presets: presetNames },
-  { name: "inception_v2", presets: presetNames },
-  { name: "shufflenet", presets: presetNames },
-  { name: "zfnet512", presets: ["train-32"] },
-  { name: "vgg19", presets: ["cloud-128"] },
-];
+/** Of the light set, with hashed weights. */
+export const architectures = ["resnet50", "squeezenet", "bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "shufflenet", "zfnet512", "vgg19"] as const;
 
 export function readModel(row: ModelRow): Uint8Array {
   return readFileSync(join(data, "models", row.file));

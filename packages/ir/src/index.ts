@@ -15,3 +15,14 @@ export { cleanupPasses, graphPasses, inferencePasses, optimize } from "./passes/
 export { simplifyRules } from "./passes/simplify.ts";
 export { movedElements } from "./passes/canonicalizeLayout.ts";
 export { nextValueId, rewriteGraph, type Rewriter, type Rule } from "./passes/rewrite.ts";
+export { jvp } from "./differentiate/jvp.ts";
+export { linearize, residualBytes, type Linearized, type LinearizeOptions, type Residual } from "./differentiate/linearize.ts";
+export { verifyLinear } from "./differentiate/linearity.ts";
+export { transposeLinear } from "./differentiate/transpose.ts";
+export { gradient, vjp } from "./differentiate/vjp.ts";
+export { gaussNewton, gaussNewtonGraph, lossGradient, lossGraph, type GaussNewton, type LossPiece } from "./differentiate/gaussNewton.ts";
+export { cotangentName, tangentName, trainableParameters, turnedName, type DerivativeOptions } from "./differentiate/names.ts";
+export { buildLossNamed, lossNames, type LossName, type LossOptions } from "./losses/index.ts";
+export { binaryCrossEntropy } from "./losses/binaryCrossEntropy.ts";
+export { checkClassNumbers, crossEntropy, type CrossEntropyOptions } from "./losses/crossEntropy.ts";
+export { squaredError } from "./losses/squaredError.ts";

@@ -3,9 +3,9 @@ import { fail, formatType, tensor } from "@systole/base";
 import { GraphBuilder } from "../builder.ts";
 import type { Graph, Value } from "../graph.ts";
 import { removeDeadCode } from "../passes/deadCode.ts";
-import { Declarations, inline, signature } from "./inline.ts";
+import { Declarations, inline, signature, type Bindings } from "./inline.ts";
 import { linearize, type Linearized } from "./linearize.ts";
-import { cotangentName, tangentName, targetsOf, type DerivativeOptions } from "./names.ts";
+import { cotangentName, targetsOf, type DerivativeOptions } from "./names.ts";
 import { transposeLinear } from "./transpose.ts";
 
 /**
@@ -16,10 +16,10 @@ export function vjp(graph: Graph, options: DerivativeOptions): Graph {
   const targets = targetsOf(graph, options.of);
   const linearized = linearize(graph, options);
   const b = new GraphBuilder();
-  const { values, declared } = inlinePoint(b, linearized);
+  const { values, readable } = inlinePoint(b, linearized);
   for (const { name } of graph.outputs) b.output(name, values.get(name)!);
   const cotangents = targets.map(({ name, value }) => [cotangentName(name), b.input(cotangentName(name), value.type)] as const);
-  const transposed = inline(b, transposeLinear(linearized.linear, linearized.tangents), new Map([...declared, ...values, ...cotangents]));
+  const transposed = inline(b, transposeLinear(linearized.linear, linearized.tangents), new Map([...readable, ...cotangents]));
   for (const name of options.wrt) b.output(cotangentName(name), transposed.get(cotangentName(name))!);
   return removeDeadCode(b.build(`${graph.name}.vjp`));
 }
@@ -30,27 +30,25 @@ export function gradient(graph: Graph, wrt: readonly string[], of: string): Grap
   if (value.type.shape.length !== 0) fail("E0203", `the gradient of "${of}", which is ${formatType(value.type)}; a scalar is wanted`, { value: of });
   const linearized = linearize(graph, { wrt, of: [of] });
   const b = new GraphBuilder();
-  const { values, declared } = inlinePoint(b, linearized);
+  const { values, readable } = inlinePoint(b, linearized);
   for (const { name } of graph.outputs) b.output(name, values.get(name)!);
   const seed = b.constant(tensor(value.type.dtype, [], [1]));
-  const transposed = inline(b, transposeLinear(linearized.linear, linearized.tangents), new Map([...declared, ...values, [cotangentName(of), seed]]));
+  const transposed = inline(b, transposeLinear(linearized.linear, linearized.tangents), new Map([...readable, [cotangentName(of), seed]]));
   for (const name of wrt) b.output(`g/${name}`, transposed.get(cotangentName(name))!);
   return removeDeadCode(b.build(`${graph.name}.gradient`));
 }
 
-interface InlinedPoint {
-  /** Outputs and residuals of the point by name. */
+export interface InlinedPoint {
+  /** Outputs of the point by name. */
   readonly values: ReadonlyMap<string, Value>;
-  /** Its inputs and parameters. */
-  readonly declared: ReadonlyMap<string, Value>;
+  /** What the linear map may read: inputs, parameters and residuals. */
+  readonly readable: Bindings;
 }
 
-function inlinePoint(b: GraphBuilder, { point }: Linearized): InlinedPoint {
-  const declared = new Declarations(b).of(point);
-  return { values: inline(b, point, declared), declared: new Map(signature(point).map(({ name }) => [name, declared.get(name)!])) };
-}
-
-/** Values by name under their tangents' names. */
-export function asTangents(values: ReadonlyMap<string, Value>): ReadonlyMap<string, Value> {
-  return new Map([...values].map(([name, value]) => [tangentName(name), value]));
+/** Adds the point of a linearization; inputs and parameters are declared unless they are bound. */
+export function inlinePoint(b: GraphBuilder, { point, residuals }: Linearized, declarations = new Declarations(b), bound: Bindings = new Map()): InlinedPoint {
+  const bindings = declarations.of(point, bound);
+  const values = inline(b, point, bindings);
+  const own = signature(point).map(({ name }) => [name, bindings.get(name)!] as const);
+  return { values, readable: new Map([...own, ...residuals.map(({ name }) => [name, values.get(name)!] as const)]) };
 }

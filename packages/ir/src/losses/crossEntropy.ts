@@ -1,0 +1,105 @@
+/**
+ * @file cross-entropy of logits along one axis, against class numbers or a distribution. The mean over the places that take part: class numbers
+ * divide by the sum of their weights (1 without class weights, 0 where ignored), distributions by the number of places.
+ */
+import { elementCount, fail, formatType, isFloat, sameShape, tensor, type Tensor, type TensorType } from "@systole/base";
+import type { GraphBuilder } from "../builder.ts";
+import type { Graph, Value } from "../graph.ts";
+import { binary, filled, mul, neg, range, select, spreadOver, sub, sumOver, unary, zeros } from "../primitives/emit.ts";
+import { without } from "../primitives/strided.ts";
+import { buildLoss, likeScores, weighted, type LossParts } from "./loss.ts";
+
+export interface CrossEntropyOptions {
+  readonly scores: TensorType;
+  /** Class numbers (i32 or i64, without the axis of the classes), or one number for each score (one-hot or soft). */
+  readonly target: TensorType;
+  /** The axis of the classes; 1 when missing, as in ONNX. */
+  readonly axis?: number;
+  /** A class number that does not take part. */
+  readonly ignoreIndex?: number;
+  /** One weight for each class. */
+  readonly weights?: Tensor;
+}
+
+const name = "cross-entropy";
+
+export function crossEntropy(options: CrossEntropyOptions): Graph {
+  const { scores, target } = options;
+  const axis = options.axis ?? 1;
+  if (!Number.isInteger(axis) || axis < 1 || axis >= scores.shape.length) fail("E0203", `${name}: axis ${axis} of ${formatType(scores)} cannot be that of the classes`);
+  const classes = scores.shape[axis]!;
+  if (options.weights !== undefined && !sameShape(options.weights.shape, [classes])) fail("E0203", `${name}: weights of ${formatType(options.weights)} for ${classes} classes`);
+  const numbers = (target.dtype === "i32" || target.dtype === "i64") && sameShape(target.shape, without(scores.shape, [axis]));
+  if (!numbers && !sameShape(target.shape, scores.shape)) fail("E0203", `${name}: a target of ${formatType(target)} for scores of ${formatType(scores)}`);
+  if (!numbers && options.ignoreIndex !== undefined) fail("E0203", `${name}: ignore_index needs class numbers, the target is ${formatType(target)}`);
+  return buildLoss(name, scores, target, (b, x, t) => (numbers ? againstNumbers(b, x, t, axis, options) : againstDistribution(b, x, t, axis, options)));
+}
+
+/** E0602 for a class number that is no class; the message names the place. */
+export function checkClassNumbers(target: Tensor, classes: number, ignoreIndex?: number): void {
+  target.data.forEach((value: number | bigint, place: number) => {
+    const number = Number(value);
+    if (number === ignoreIndex || (number >= 0 && number < classes)) return;
+    const sample = Math.floor(place / Math.max(1, elementCount(target.shape.slice(1))));
+    fail("E0602", `class ${number} in sample ${sample}; there are ${classes} classes`, { value: "target" });
+  });
+}
+
+/** Softmax and its logarithm. Shifting by the maximum changes neither, so the shift counts as fixed. */
+function softmaxParts(b: GraphBuilder, x: Value, axis: number): { readonly p: Value; readonly logP: Value } {
+  const { shape } = x.type;
+  const top = b.apply("stop_gradient", [b.apply("reduce", [x], { kind: "max", axes: [axis], order: "sequential" })], {});
+  const shifted = sub(b, x, spreadOver(b, top, shape, [axis]));
+  const powers = unary(b, "exp", shifted);
+  const sum = sumOver(b, powers, [axis]);
+  return { p: binary(b, "div", powers, spreadOver(b, sum, shape, [axis])), logP: sub(b, shifted, spreadOver(b, unary(b, "log", sum), shape, [axis])) };
+}
+
+function againstNumbers(b: GraphBuilder, x: Value, target: Value, axis: number, options: CrossEntropyOptions): LossParts {
+  const { shape } = x.type;
+  const { p, logP } = softmaxParts(b, x, axis);
+  const classOf = b.apply("iota", [], { dtype: target.type.dtype, shape, axis });
+  const chosen = binary(b, "eq", spreadOver(b, target, shape, [axis]), classOf);
+  const pick = (values: Value): Value => sumOver(b, select(b, chosen, values, zeros(b, x.type)), [axis]);
+  const score = neg(b, pick(logP));
+  const gradient = sub(b, p, b.apply("convert", [chosen], { dtype: x.type.dtype }));
+  const weight = weightOfPlaces(b, x, target, axis, pick, options);
+  if (weight === undefined) return { terms: score, gradient, divisor: places(b, x, axis) };
+  const sum = sumOver(b, weight, range(weight.type.shape.length));
+  const one = filled(b, sum.type, 1);
+  return {
+    terms: weighted(b, weight, score),
+    gradient: mul(b, gradient, spreadOver(b, weight, shape, [axis])),
+    // If nothing takes part, loss and gradient are 0.
+    divisor: select(b, binary(b, "eq", sum, zeros(b, sum.type)), one, sum),
+  };
+}
+
+/** Undefined: all 1. */
+function weightOfPlaces(b: GraphBuilder, x: Value, target: Value, axis: number, pick: (values: Value) => Value, { weights, ignoreIndex }: CrossEntropyOptions): Value | undefined {
+  const own = weights === undefined ? undefined : pick(classWeights(b, x, axis, weights));
+  if (ignoreIndex === undefined) return own;
+  const type = { dtype: x.type.dtype, shape: target.type.shape };
+  const takesPart = binary(b, "ne", target, filled(b, target.type, ignoreIndex));
+  return select(b, takesPart, own ?? filled(b, type, 1), zeros(b, type));
+}
+
+function classWeights(b: GraphBuilder, x: Value, axis: number, weights: Tensor): Value {
+  const values = tensor(x.type.dtype, weights.shape, weights.data as Float32Array);
+  return b.apply("broadcast", [b.constant(values)], { shape: x.type.shape, axes: [axis] });
+}
+
+function againstDistribution(b: GraphBuilder, x: Value, target: Value, axis: number, { weights }: CrossEntropyOptions): LossParts {
+  const { shape } = x.type;
+  if (isFloat(target.type.dtype) && target.type.dtype !== x.type.dtype) fail("E0207", `${name}: a target of ${formatType(target.type)} for scores of ${formatType(x.type)}`);
+  const given = likeScores(b, name, x, target);
+  const t = weights === undefined ? given : mul(b, given, classWeights(b, x, axis, weights));
+  const { p, logP } = softmaxParts(b, x, axis);
+  const terms = neg(b, sumOver(b, weighted(b, t, logP), [axis]));
+  const mass = spreadOver(b, sumOver(b, t, [axis]), shape, [axis]);
+  return { terms, gradient: sub(b, mul(b, mass, p), t), divisor: places(b, x, axis) };
+}
+
+function places(b: GraphBuilder, x: Value, axis: number): Value {
+  return b.constant(tensor(x.type.dtype, [], [Math.max(1, elementCount(without(x.type.shape, [axis])))]));
+}
