@@ -11,7 +11,7 @@ export { evaluate, type EvaluateObserver } from "./evaluate/evaluate.ts";
 export { verifyGraph } from "./verify.ts";
 export { printGraph, printNode, type PrintOptions } from "./text/print.ts";
 export { parseGraph } from "./text/parse.ts";
-export { cleanupPasses, graphPasses, inferencePasses, optimize } from "./passes/index.ts";
+export { cleanupPasses, graphPasses, inferencePasses, optimize, optimizeTrainable } from "./passes/index.ts";
 export { simplifyRules } from "./passes/simplify.ts";
 export { movedElements } from "./passes/canonicalizeLayout.ts";
 export { nextValueId, rewriteGraph, type Rewriter, type Rule } from "./passes/rewrite.ts";

@@ -40,7 +40,9 @@ function inverseRoot(e: Emitter, variance: Value, epsilon: number): Value {
 /** In inference the four vectors fold to one factor and one shift per channel. */
 function batchNormalization(c: Call): readonly (Value | undefined)[] {
   const { e } = c;
-  const [x, gamma, beta, average, variance] = [input(c, 0), input(c, 1), input(c, 2), input(c, 3), input(c, 4)];
+  const [x, gamma, beta] = [input(c, 0), input(c, 1), input(c, 2)];
+  // Running statistics are measured, not trained.
+  const [average, variance] = [e.apply("stop_gradient", [input(c, 3)], {}), e.apply("stop_gradient", [input(c, 4)], {})];
   requireRank(x, 2);
   const channels = shapeOf(x)[1]!;
   for (const vector of [gamma, beta, average, variance]) {

@@ -21,7 +21,16 @@ const maximalRounds = 16;
 
 /** All passes once, then the clean-up passes until they return the same graph. */
 export function optimize(graph: Graph, observer: PassObserver<Graph> = {}): Graph {
-  let current = runPasses(graphPasses, graph, observer);
+  return cleanUp(runPasses(graphPasses, graph, observer), observer);
+}
+
+/** For derived programs: parameters stay parameters, so that nothing that depends on one is folded. */
+export function optimizeTrainable(graph: Graph, observer: PassObserver<Graph> = {}): Graph {
+  return cleanUp(runPasses([dropGradientMarkers, ...cleanupPasses], graph, observer), observer);
+}
+
+function cleanUp(graph: Graph, observer: PassObserver<Graph>): Graph {
+  let current = graph;
   for (let round = 1; round < maximalRounds; round++) {
     const next = runPasses(cleanupPasses, current, observer);
     if (next === current) break;

@@ -1,0 +1,46 @@
+/**
+ * @file Where a loss attaches. Cross-entropy of a network that ends in Softmax or LogSoftmax, and binary cross-entropy of one that ends in Sigmoid,
+ * are taken at the logits: value, gradient and curvature are then exact where the composition would overflow. Squared error is
+ * taken where the network ends.
+ */
+import { fail, sameShape } from "@systole/base";
+import { definitions, type Graph, type GraphOutput, type Node, type Value } from "@systole/ir";
+
+const normalisers: Readonly<Record<string, readonly string[]>> = {
+  "cross-entropy": ["Softmax", "LogSoftmax"],
+  "binary-cross-entropy": ["Sigmoid"],
+};
+
+/** Movement that keeps every element in its row-major place: the logits may be seen through it. */
+const transparent = ["Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"];
+
+/** The graph with `output` moved to the logits, where the loss wants them. */
+export function atScores(graph: Graph, outputName: string, loss: string): Graph {
+  const output = graph.outputs.find(({ name }) => name === outputName);
+  if (output === undefined) return fail("E0601", `the model has no output "${outputName}"`, { value: outputName }, [`It has ${graph.outputs.map(({ name }) => name).join(", ")}.`]);
+  const logits = logitsOf(graph, output, normalisers[loss] ?? []);
+  return { ...graph, outputs: [{ name: outputName, value: logits ?? output.value }] };
+}
+
+function logitsOf(graph: Graph, output: GraphOutput, operators: readonly string[]): Value | undefined {
+  const defined = definitions(graph);
+  let value = output.value;
+  for (;;) {
+    const node = defined.get(value);
+    if (node === undefined) return undefined;
+    if (operators.includes(node.origin.operator)) return through(graph, node, output);
+    const before = transparent.includes(node.origin.operator) ? node.inputs[0] : undefined;
+    if (before === undefined) return undefined;
+    value = before;
+  }
+}
+
+/** The value that the nodes of one ONNX operator take from outside; constants of their own do not count. */
+function through(graph: Graph, last: Node, output: GraphOutput): Value | undefined {
+  const own = new Set(graph.nodes.filter((node) => node.origin.node === last.origin.node && node.origin.operator === last.origin.operator));
+  const made = new Set([...own].flatMap((node) => node.outputs));
+  const taken = new Set([...own].flatMap((node) => node.inputs).filter((value) => !made.has(value)));
+  const [logits] = taken;
+  // A normalisation over other axes than the loss's, seen through a change of shape, has no logits of the output's shape.
+  return taken.size === 1 && logits !== undefined && sameShape(logits.type.shape, output.value.type.shape) ? logits : undefined;
+}
