@@ -1,8 +1,10 @@
 /** @file The commands and their options: the contract of the command line. Names and fields stay. */
+import { lossNames } from "@systole/systole";
 import { Command, Option } from "commander";
 import { compileCommand, emitted, type CompileCommandFlags } from "./commands/compile.ts";
 import { conformCommand, type ConformFlags } from "./commands/conform.ts";
 import { demoCommand, type DemoFlags } from "./commands/demo.ts";
+import { differentiateCommand, type DifferentiateFlags } from "./commands/differentiate.ts";
 import { inspectCommand, inspectParts, type InspectFlags } from "./commands/inspect.ts";
 import { runCommand, type RunFlags } from "./commands/run.ts";
 import { machinesCommand, operatorsCommand, passesCommand, type TableFlags } from "./commands/tables.ts";
@@ -42,6 +44,18 @@ export function buildProgram(terminal: Terminal, finish: (exitCode: number) => v
     .addOption(new Option("--only <part>", "show one part").choices([...inspectParts]))
     .option("--json", "the same as data")
     .action((path: string, flags: InspectFlags) => finish(inspectCommand(terminal, path, flags)));
+
+  addCompileOptions(program.command("differentiate").description("loss, gradient and Gauss-Newton product of a model, computed by the device").argument("<MODEL.onnx>"))
+    .addOption(new Option("--loss <name>", "what is differentiated").choices([...lossNames]).makeOptionMandatory())
+    .addOption(new Option("--input <name=FILE>", "an input from a .npy or .pb file; may be repeated").argParser(collectInput).makeOptionMandatory())
+    .requiredOption("--target <FILE>", "the target: class numbers, or one number for each score")
+    .option("--loss-output <name>", "the output that the loss is taken at, where there are several")
+    .option("--vector <V.npz>", "a direction, `v/PARAMETER` for each parameter: gives Gv/PARAMETER and Jv")
+    .option("--freeze <PATTERN>", "parameters that stay as they are (* for any characters); may be repeated", (pattern: string, before: readonly string[] = []) => [...before, pattern])
+    .option("--check", "check against central differences and the symmetry of G")
+    .option("--report <FILE.json>", "write the report")
+    .requiredOption("-o, --out <OUT.npz>", "where loss, g/PARAMETER and Gv/PARAMETER go")
+    .action((path: string, flags: DifferentiateFlags) => finish(differentiateCommand(terminal, path, flags)));
 
   addMachineOption(program.command("conform").description("run a folder or archive of ONNX backend test cases on the device").argument("<DIR|ARCHIVE>"))
     .option("--filter <REGEX>", "only cases whose path matches", regularExpression)

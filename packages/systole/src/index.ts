@@ -13,3 +13,6 @@ export {
   allocate, byteCount, bytesOf, codes, dtypes, elementCount, fail, formatType, InputError, isFloat, numbersOf, renderDiagnostic, sameShape, tensor,
   type Diagnostic, type DiagnosticCode, type Dtype, type NumericArray, type PassObserver, type Tensor, type TensorType,
 } from "@systole/base";
+export { differentiate, type Derivatives, type DifferentiateOptions } from "./differentiate.ts";
+export { checkGradient, checkSymmetry, signDirection, type GradientCheck, type SymmetryCheck } from "./checkDerivatives.ts";
+export { checkClassNumbers, lossNames } from "@systole/ir";

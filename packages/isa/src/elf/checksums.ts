@@ -57,7 +57,8 @@ export function damagedPart(file: Uint8Array, parsed: ParsedFile): string | unde
 
 /** The same file with right checksums, for tools that change images; a file that cannot be parsed comes back as it is. */
 export function repairChecksums(file: Uint8Array): Uint8Array {
-  const repaired = file.slice();
+  // Not slice(): that of a Node Buffer shares its memory.
+  const repaired = Uint8Array.from(file);
   const parsed = parseElf(repaired);
   if (typeof parsed === "string") return repaired;
   const section = parsed.sections.find((s) => s.name === checksumsName);

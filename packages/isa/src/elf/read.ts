@@ -39,7 +39,7 @@ export function readImage(file: Uint8Array): Image {
   });
   const image: Image = {
     machineName: note.machine, machineHash: note.hash, routines, externalBytes: note.externalBytes, textAddress: note.textAddress,
-    segments: parsed.sections.filter((s) => s.name.startsWith(constPrefix)).map((s) => ({ address: s.header.address, bytes: s.bytes.slice() })),
+    segments: parsed.sections.filter((s) => s.name.startsWith(constPrefix)).map((s) => ({ address: s.header.address, bytes: Uint8Array.from(s.bytes) })),
     symbols: checked(symbolsSchema, decodeText(named(tensorsName).bytes), tensorsName),
     debug: { model: debug.model, kernels: debug.kernels },
   };

@@ -1,0 +1,126 @@
+/** @file `systole differentiate`: loss, gradient and, for a direction, the Gauss-Newton product of a model, computed by the device. */
+import { buildReport, renderReport } from "@systole/report";
+import {
+  checkClassNumbers, checkGradient, checkSymmetry, Device, differentiate, fail, formatType, isFloat, sameShape, signDirection, writeImage,
+  type Derivatives, type Machine, type Run, type Tensor,
+} from "@systole/systole";
+import { compileOptions, type GivenTensor } from "../compiling.ts";
+import { readBytes, writeWhole } from "../files/files.ts";
+import { readNpz, writeNpz } from "../files/npz.ts";
+import { readTensorFile } from "../files/tensorFile.ts";
+import { readInputs } from "../inputs.ts";
+import { defaultMachine, findMachine, type CompileFlags, type InputFlag } from "../options.ts";
+import { note, Progress, type Terminal } from "../terminal.ts";
+
+export interface DifferentiateFlags extends CompileFlags {
+  readonly loss: string;
+  readonly input: readonly InputFlag[];
+  readonly target: string;
+  readonly lossOutput?: string;
+  readonly vector?: string;
+  readonly freeze?: readonly string[];
+  readonly check?: boolean;
+  readonly report?: string;
+  readonly out: string;
+}
+
+/** Larger differences are reported as such; float32 sums and central differences reach about 1e-4. */
+const checkLimit = 1e-2;
+
+export function differentiateCommand(terminal: Terminal, path: string, flags: DifferentiateFlags): number {
+  const machine = findMachine(flags.machine ?? defaultMachine);
+  const target = readTensorFile(flags.target);
+  const given = readInputs(flags.input);
+  given.forEach(refuseNaN);
+  const direction = flags.vector === undefined ? undefined : readNpz(flags.vector);
+  const start = terminal.now();
+  const derivatives = differentiate(readBytes(path), machine, {
+    ...compileOptions(path, flags, terminal), loss: flags.loss, target: { dtype: target.dtype, shape: target.shape }, product: direction !== undefined || flags.check === true,
+    ...(flags.lossOutput === undefined ? {} : { output: flags.lossOutput }), ...(flags.freeze === undefined ? {} : { freeze: flags.freeze }),
+  });
+  const compileMs = terminal.now() - start;
+  derivatives.model.warnings.forEach((warning) => note(terminal, warning));
+  if (flags.loss === "cross-entropy" && !isFloat(target.dtype)) checkClassNumbers(target, derivatives.scores.shape[1]!);
+
+  const inputs = bindInputs(derivatives, given, target);
+  const device = new Device(derivatives.image, machine);
+  const v = direction === undefined ? defaultDirection(derivatives, 0) : chosenDirection(derivatives, direction, flags.vector!);
+  const begun = terminal.now();
+  const run = runWith(terminal, device, derivatives, inputs, v);
+  const report = buildReport(derivatives.image, machine, run, { compileMs, runMs: terminal.now() - begun, imageBytes: writeImage(derivatives.image).length });
+  const results = [...run.outputs].filter(([name]) => name === "loss" || name.startsWith("g/") || (direction !== undefined && (name.startsWith("Gv/") || name.startsWith("Jv"))));
+  writeWhole(flags.out, writeNpz(new Map(results)));
+  if (flags.report !== undefined) writeWhole(flags.report, `${JSON.stringify(report, undefined, 2)}\n`);
+  terminal.out(`${renderReport(report)}\nloss ${Number(run.outputs.get("loss")!.data[0])}\n${results.length} tensors for ${derivatives.parameters.length} parameters in ${flags.out}\n`);
+  if (flags.check !== true) return 0;
+  return printCheck(terminal, derivatives, device, inputs, run, v);
+}
+
+/** A NaN in the input would make every result NaN: say where it stands instead. */
+function refuseNaN({ name, tensor }: GivenTensor): void {
+  if (!isFloat(tensor.dtype)) return;
+  const at = (tensor.data as Float32Array).findIndex((x) => Number.isNaN(x));
+  if (at < 0) return;
+  const perSample = tensor.shape.slice(1).reduce((a, b) => a * b, 1);
+  fail("E0602", `element ${at} is NaN, in sample ${Math.floor(at / Math.max(1, perSample))}`, name === undefined ? {} : { value: name });
+}
+
+function bindInputs(derivatives: Derivatives, given: readonly GivenTensor[], target: Tensor): Map<string, Tensor> {
+  const wanted = derivatives.model.inputs;
+  const bound = new Map<string, Tensor>([["target", target]]);
+  for (const { name, tensor } of given) {
+    const only = wanted.length === 1 ? wanted[0]!.name : undefined;
+    const input = wanted.find((one) => one.name === (name ?? only));
+    if (input === undefined) return fail("E0601", name === undefined ? `the model has ${wanted.length} inputs: say which one the file is for` : `the model has no input "${name}"`, {}, wanted.map((one) => `--input ${one.name}=FILE with ${formatType(one.type)}`));
+    bound.set(input.name, tensor);
+  }
+  const missing = wanted.filter(({ name }) => !bound.has(name));
+  if (missing.length > 0) fail("E0601", `${missing.length} of ${wanted.length} inputs are missing`, {}, missing.map((one) => `wanted: --input ${one.name}=FILE with ${formatType(one.type)}`));
+  return bound;
+}
+
+/** The direction of the file, one tensor `v/PARAMETER` for each parameter. */
+function chosenDirection(derivatives: Derivatives, tensors: ReadonlyMap<string, Tensor>, file: string): Map<string, Tensor> {
+  return new Map(derivatives.parameters.map((name) => {
+    const tensor = tensors.get(`v/${name}`) ?? fail("E0601", `there is no "v/${name}" in the direction`, { file }, [`Wanted: one tensor for each of ${derivatives.parameters.map((p) => `v/${p}`).join(", ")}.`]);
+    const wanted = parameterType(derivatives, name);
+    if (!sameShape(tensor.shape, wanted.shape)) fail("E0602", `"v/${name}" is ${formatType(tensor)}, the parameter ${formatType(wanted)}`, { file });
+    return [name, tensor.dtype === "f32" ? tensor : { dtype: "f32" as const, shape: tensor.shape, data: Float32Array.from(tensor.data as ArrayLike<number>, Number) }];
+  }));
+}
+
+function defaultDirection(derivatives: Derivatives, seed: number): Map<string, Tensor> {
+  return new Map(derivatives.parameters.map((name, i) => [name, signDirection(parameterType(derivatives, name).shape, seed * 1000 + i)]));
+}
+
+function parameterType(derivatives: Derivatives, name: string): { readonly dtype: "f32"; readonly shape: readonly number[] } {
+  const parameter = derivatives.model.graph.parameters.find((p) => p.name === name);
+  return { dtype: "f32", shape: parameter?.tensor.shape ?? [] };
+}
+
+function runWith(terminal: Terminal, device: Device, derivatives: Derivatives, inputs: ReadonlyMap<string, Tensor>, direction: ReadonlyMap<string, Tensor>): Run {
+  const progress = new Progress(terminal, "running");
+  try {
+    const wanted = new Set(derivatives.image.symbols.filter((symbol) => symbol.kind === "input").map((symbol) => symbol.name));
+    const all = [...inputs, ...[...direction].map(([name, tensor]): [string, Tensor] => [`v/${name}`, tensor])].filter(([name]) => wanted.has(name));
+    return device.run(new Map(all), { now: terminal.now, onProgress: (done, total) => progress.update(done, total) });
+  } finally {
+    progress.end();
+  }
+}
+
+function printCheck(terminal: Terminal, derivatives: Derivatives, device: Device, inputs: ReadonlyMap<string, Tensor>, run: Run, v: ReadonlyMap<string, Tensor>): number {
+  const { parameters } = derivatives;
+  const take = (from: Run, prefix: string) => new Map(parameters.map((name) => [name, from.outputs.get(prefix + name)!]));
+  const rows = checkGradient(derivatives.lossGraph, inputs, take(run, "g/"));
+  const width = Math.max(9, ...rows.map((row) => row.parameter.length));
+  terminal.out(`\n${"parameter".padEnd(width)}  gradient along a direction  central difference  relative difference\n`);
+  for (const row of rows) terminal.out(`${row.parameter.padEnd(width)}  ${row.derivative.toExponential(6).padStart(27)}  ${row.difference.toExponential(6).padStart(18)}  ${row.relativeError.toExponential(1).padStart(19)}\n`);
+  const u = defaultDirection(derivatives, 1);
+  const symmetry = checkSymmetry(u, v, take(runWith(terminal, device, derivatives, inputs, u), "Gv/"), take(run, "Gv/"));
+  terminal.out(`Gauss-Newton: u'Gv ${symmetry.uGv.toExponential(6)}, v'Gu ${symmetry.vGu.toExponential(6)}, relative difference ${symmetry.relativeError.toExponential(1)}; v'Gv ${symmetry.vGv.toExponential(6)}\n`);
+  const wrong = rows.filter((row) => !(row.relativeError <= checkLimit)).map((row) => row.parameter);
+  if (wrong.length === 0 && symmetry.relativeError <= checkLimit) return 0;
+  terminal.err(`the check failed for ${[...wrong, ...(symmetry.relativeError <= checkLimit ? [] : ["the symmetry of G"])].join(", ")}: a kink of the network near the point, or a mistake\n`);
+  return 1;
+}
