@@ -15,7 +15,7 @@ export interface ModelRow {
   readonly shapes?: Readonly<Record<string, readonly number[]>>;
 }
 
-const data = join(import.meta.dirname, "../../../shared/data");
+export const data = join(import.meta.dirname, "../../../shared/data");
 const archive = join(data, "conformance/onnx-light.tar.xz");
 export const haveData = existsSync(join(data, "models")) && existsSync(archive);
 

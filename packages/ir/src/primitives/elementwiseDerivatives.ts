@@ -129,7 +129,7 @@ const table: Partial<Record<ElementwisePrimitiveName, Derivatives>> = {
   atan2: { jvp: both((b, s, at) => atan2Term(b, s, at.inputs[1]!, at), (b, t, at) => neg(b, atan2Term(b, t, at.inputs[0]!, at)))! },
   abs: scaled((b, x) => unary(b, "sign", x)),
   sign: whole, floor: whole, ceil: whole, round: whole,
-  sqrt: divided((b, _x, y) => y),
+  sqrt: divided((b, _x, y) => mul(b, numberLike(b, y, 2), y)),
   exp: scaled((_b, _x, y) => y),
   expm1: scaled((b, _x, y) => add(b, y, one(b, y))),
   log: divided((_b, x) => x),
