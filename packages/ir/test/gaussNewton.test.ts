@@ -250,7 +250,7 @@ describe("several losses, tied weights, names", () => {
     expect([...both.keys()].sort()).toEqual(["Gv/W", "Gv/idle", "Jv/hidden", "Jv/z", "g/W", "g/idle", "loss", "y/hidden", "y/z"]);
   });
   test("two losses at one output", () => {
-    const twice = product([entropy!, { ...entropy!, prefix: "" , loss: squaredError(type), ...{ prefix: "aux." } }]);
+    const twice = product([entropy!, { ...entropy!, loss: squaredError(type), prefix: "aux." }]);
     expect(inner(twice.get("Gv/W")!, inputs.get("v/W")!)).toBeGreaterThan(0);
     expect(numbersOf(twice.get("Jv")!)).toHaveLength(4);
   });

@@ -2,7 +2,7 @@
 import { buildReport, renderReport } from "@systole/report";
 import {
   checkClassNumbers, checkGradient, checkSymmetry, Device, differentiate, fail, formatType, isFloat, sameShape, signDirection, writeImage,
-  type Derivatives, type Machine, type Run, type Tensor,
+  type Derivatives, type Run, type Tensor,
 } from "@systole/systole";
 import { compileOptions, type GivenTensor } from "../compiling.ts";
 import { readBytes, writeWhole } from "../files/files.ts";
