@@ -8,15 +8,15 @@ import { axisOf, input, operator, requireFloat, type Call, type Operator } from 
 export const activationOperators: readonly Operator[] = [
   operator("Relu", (c) => withNumber(c.e, "max", input(c, 0), 0)),
   operator("Clip", clip),
-  operator("PRelu", (c) => negativePart(c, broadcastTo(c.e, input(c, 1), shapeOf(input(c, 0))))),
-  operator("LeakyRelu", (c) => negativePart(c, scalar(c.e, input(c, 0).type.dtype, c.attributes.float("alpha", Math.fround(0.01))))),
-  operator("Elu", (c) => exponential(c, c.attributes.float("alpha", 1), 1)),
-  operator("Selu", (c) => exponential(c, c.attributes.float("alpha", Math.fround(1.67326319217681884765625)), c.attributes.float("gamma", Math.fround(1.05070102214813232421875)))),
+  operator("PRelu", (c) => leakyRelu(c.e, input(c, 0), broadcastTo(c.e, input(c, 1), shapeOf(input(c, 0))))),
+  operator("LeakyRelu", (c) => leakyRelu(c.e, input(c, 0), scalar(c.e, input(c, 0).type.dtype, c.attributes.float("alpha", Math.fround(0.01))))),
+  operator("Elu", (c) => exponential(c.e, input(c, 0), c.attributes.float("alpha", 1), 1)),
+  operator("Selu", (c) => exponential(c.e, input(c, 0), c.attributes.float("alpha", Math.fround(1.67326319217681884765625)), c.attributes.float("gamma", Math.fround(1.05070102214813232421875)))),
   operator("Celu", celu, "alpha must be positive"),
-  operator("ThresholdedRelu", thresholdedRelu),
+  operator("ThresholdedRelu", (c) => thresholdedRelu(c.e, input(c, 0), c.attributes.float("alpha", 1))),
   operator("HardSigmoid", (c) => hardSigmoid(c.e, input(c, 0), c.attributes.float("alpha", Math.fround(0.2)), c.attributes.float("beta", 0.5))),
   operator("HardSwish", (c) => elementwise(c.e, "mul", input(c, 0), hardSigmoid(c.e, input(c, 0), 1 / 6, 0.5))),
-  operator("Softsign", (c) => elementwise(c.e, "div", input(c, 0), withNumber(c.e, "add", elementwise(c.e, "abs", input(c, 0)), 1))),
+  operator("Softsign", (c) => softsign(c.e, input(c, 0))),
   operator("Mish", (c) => elementwise(c.e, "mul", input(c, 0), elementwise(c.e, "tanh", elementwise(c.e, "softplus", input(c, 0))))),
   operator("Gelu", gelu),
   operator("Swish", (c) => swish(c, input(c, 0))),
@@ -73,15 +73,13 @@ function clip(c: Call): Value {
   return apply("min", apply("max", x, bound("min", 1)), bound("max", 2));
 }
 
-function negativePart(c: Call, slope: Value): Value {
-  const x = input(c, 0);
-  return elementwise(c.e, "select", withNumber(c.e, "lt", x, 0), elementwise(c.e, "mul", x, slope), x);
+/** x times the slope where x < 0. */
+export function leakyRelu(e: Emitter, x: Value, slope: Value): Value {
+  return elementwise(e, "select", withNumber(e, "lt", x, 0), elementwise(e, "mul", x, slope), x);
 }
 
 /** gamma * (x where x > 0, else alpha * (e^x - 1)). One of the two terms is always 0. */
-function exponential(c: Call, alpha: number, gamma: number): Value {
-  const { e } = c;
-  const x = input(c, 0);
+export function exponential(e: Emitter, x: Value, alpha: number, gamma: number): Value {
   const low = withNumber(e, "mul", elementwise(e, "expm1", withNumber(e, "min", x, 0)), alpha);
   const result = elementwise(e, "add", withNumber(e, "max", x, 0), low);
   return gamma === 1 ? result : withNumber(e, "mul", result, gamma);
@@ -96,12 +94,15 @@ function celu(c: Call): Value {
   return elementwise(e, "add", withNumber(e, "max", x, 0), low);
 }
 
-function thresholdedRelu(c: Call): Value {
-  const x = input(c, 0);
-  return elementwise(c.e, "select", withNumber(c.e, "gt", x, c.attributes.float("alpha", 1)), x, scalar(c.e, x.type.dtype, 0));
+export function thresholdedRelu(e: Emitter, x: Value, alpha: number): Value {
+  return elementwise(e, "select", withNumber(e, "gt", x, alpha), x, scalar(e, x.type.dtype, 0));
 }
 
-function hardSigmoid(e: Emitter, x: Value, alpha: number, beta: number): Value {
+export function softsign(e: Emitter, x: Value): Value {
+  return elementwise(e, "div", x, withNumber(e, "add", elementwise(e, "abs", x), 1));
+}
+
+export function hardSigmoid(e: Emitter, x: Value, alpha: number, beta: number): Value {
   const line = withNumber(e, "add", withNumber(e, "mul", x, alpha), beta);
   return withNumber(e, "max", withNumber(e, "min", line, 1), 0);
 }

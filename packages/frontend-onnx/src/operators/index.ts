@@ -9,6 +9,7 @@ import { matmulOperators } from "./matmul.ts";
 import { normalizationOperators } from "./normalization.ts";
 import type { Operator } from "./operator.ts";
 import { poolingOperators } from "./pooling.ts";
+import { recurrentOperators } from "./recurrent.ts";
 import { reductionOperators } from "./reductions.ts";
 import { resizeOperators } from "./resize.ts";
 import { schemas, type SchemaSpan } from "./schemas.ts";
@@ -18,7 +19,7 @@ import { sourceOperators } from "./sources.ts";
 const operators: ReadonlyMap<string, Operator> = new Map(
   [
     activationOperators, attentionOperators, convolutionOperators, elementwiseOperators, indexingOperators, lossOperators, matmulOperators,
-    normalizationOperators, poolingOperators, reductionOperators, resizeOperators, shapeOperators, sourceOperators,
+    normalizationOperators, poolingOperators, recurrentOperators, reductionOperators, resizeOperators, shapeOperators, sourceOperators,
   ].flat().map((one) => [one.name, one]),
 );
 

@@ -104,6 +104,10 @@ export const schemas: Readonly<Record<string, readonly SchemaSpan[]>> = {
   EyeLike: [span([9, 22], "dtype k", [1, 1])],
   Flatten: [span([1, 9, 11, 13, 21, 23, 24, 25], "axis", [1, 1])],
   Floor: [span([6, 13], "", [1, 1])],
+  GRU: [
+    span([7], "activation_alpha activation_beta activations clip direction hidden_size linear_before_reset", [3, 6], 2),
+    span([14, 22], "activation_alpha activation_beta activations clip direction hidden_size layout linear_before_reset", [3, 6], 2),
+  ],
   Gather: [span([1, 11, 13], "axis", [2, 2])],
   GatherElements: [span([11, 13], "axis", [2, 2])],
   GatherND: [
@@ -133,6 +137,10 @@ export const schemas: Readonly<Record<string, readonly SchemaSpan[]>> = {
   IsInf: [span([10, 20], "detect_negative detect_positive", [1, 1])],
   IsNaN: [span([9, 13, 20], "", [1, 1])],
   LRN: [span([1, 13], "alpha beta bias size", [1, 1])],
+  LSTM: [
+    span([7], "activation_alpha activation_beta activations clip direction hidden_size input_forget", [3, 8], 3),
+    span([14, 22], "activation_alpha activation_beta activations clip direction hidden_size input_forget layout", [3, 8], 3),
+  ],
   LayerNormalization: [span([17], "axis epsilon stash_type", [2, 3], 3)],
   LeakyRelu: [span([6, 16], "alpha", [1, 1])],
   Less: [span([7, 9, 13], "", [2, 2])],
@@ -170,6 +178,10 @@ export const schemas: Readonly<Record<string, readonly SchemaSpan[]>> = {
   ],
   Pow: [span([7, 12, 13, 15], "", [2, 2])],
   RMSNormalization: [span([23], "axis epsilon stash_type", [2, 2])],
+  RNN: [
+    span([7], "activation_alpha activation_beta activations clip direction hidden_size", [3, 6], 2),
+    span([14, 22], "activation_alpha activation_beta activations clip direction hidden_size layout", [3, 6], 2),
+  ],
   Range: [
     span([11], "", [3, 3]),
     span([27], "stash_type", [3, 3]),
