@@ -1,6 +1,7 @@
 /** @file A generator of random cases for each operator. Shared by the tests of the import and of the device, and by the fuzzer. */
 import { tensor, type Dtype, type Tensor } from "@systole/base";
 import type { Case, Random } from "./operatorCase.ts";
+import { recurrentCases } from "./recurrentCases.ts";
 import { structureCases } from "./structureCases.ts";
 import { i64, type AttributeInput } from "./support.ts";
 
@@ -171,4 +172,5 @@ export const operatorCases: Readonly<Record<string, (r: Random) => Case>> = {
   DepthToSpace: (r) => ({ inputs: { x: r.f32([1, 8, 2, 3]) }, attributes: { blocksize: 2, mode: r.pick(["DCR", "CRD"]) } }),
   Trilu: (r) => ({ inputs: { x: r.f32([2, 3, 4]), k: i64([r.int(-3, 4)], []) }, fixed: ["k"], attributes: { upper: r.int(0, 1) } }),
   ...structureCases,
+  ...recurrentCases,
 };

@@ -7,7 +7,7 @@ import { importModel, type ImportOptions } from "../src/index.ts";
 
 export const messages = proto.onnx;
 
-export type AttributeInput = number | string | readonly number[] | { readonly f: number } | { readonly fs: readonly number[] } | { readonly t: Tensor } | { readonly g: Onnx.IGraphProto } | { readonly ref: string; readonly type: number };
+export type AttributeInput = number | string | readonly number[] | { readonly f: number } | { readonly fs: readonly number[] } | { readonly ss: readonly string[] } | { readonly t: Tensor } | { readonly g: Onnx.IGraphProto } | { readonly ref: string; readonly type: number };
 
 const numbers: Readonly<Record<Dtype, number>> = { f32: 1, u8: 2, i8: 3, i32: 6, i64: 7, bool: 9, f64: 11 };
 
@@ -21,6 +21,7 @@ export function attribute(name: string, value: AttributeInput): Onnx.IAttributeP
   if (typeof value === "string") return { name, type: 3, s: new TextEncoder().encode(value) };
   if ("f" in value) return { name, type: 1, f: value.f };
   if ("fs" in value) return { name, type: 6, floats: [...value.fs] };
+  if ("ss" in value) return { name, type: 8, strings: value.ss.map((text) => new TextEncoder().encode(text)) };
   if ("t" in value) return { name, type: 4, t: tensorProto(value.t) };
   if ("g" in value) return { name, type: 5, g: value.g };
   if ("ref" in value) return { name, type: value.type, refAttrName: value.ref };

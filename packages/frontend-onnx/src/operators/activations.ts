@@ -27,15 +27,20 @@ export const activationOperators: readonly Operator[] = [
   operator("Hardmax", (c) => alongAxis(c, (x, axes) => hardmax(c.e, x, axes[0]!))),
 ];
 
+/** The maximum keeps exponents small and cancels out: the derivative is the same without it. */
+export function pivotOf(e: Emitter, x: Value, axes: readonly number[]): Value {
+  return e.apply("stop_gradient", [reduce(e, "max", x, axes)], {});
+}
+
 export function softmax(e: Emitter, x: Value, axes: readonly number[]): Value {
   const shape = shapeOf(x);
-  const shifted = elementwise(e, "exp", elementwise(e, "sub", x, spread(e, reduce(e, "max", x, axes), shape, axes)));
+  const shifted = elementwise(e, "exp", elementwise(e, "sub", x, spread(e, pivotOf(e, x, axes), shape, axes)));
   return elementwise(e, "div", shifted, spread(e, sum(e, shifted, axes), shape, axes));
 }
 
 export function logSoftmax(e: Emitter, x: Value, axes: readonly number[]): Value {
   const shape = shapeOf(x);
-  const shifted = elementwise(e, "sub", x, spread(e, reduce(e, "max", x, axes), shape, axes));
+  const shifted = elementwise(e, "sub", x, spread(e, pivotOf(e, x, axes), shape, axes));
   const total = elementwise(e, "log", sum(e, elementwise(e, "exp", shifted), axes));
   return elementwise(e, "sub", shifted, spread(e, total, shape, axes));
 }

@@ -2,7 +2,8 @@
 import { fail } from "@systole/base";
 import type { Value } from "@systole/ir";
 import type { Emitter } from "../lowering/emitter.ts";
-import { broadcastAxes, broadcastTo, concat, convert, elementwise, filled, iota, rankOf, reduce, reshape, scalar, shapeOf, sliceAxis, spread, sum, takeAxis, transpose, withNumber } from "../lowering/values.ts";
+import { broadcastAxes, broadcastTo, concat, convert, elementwise, filled, iota, rankOf, reshape, scalar, shapeOf, sliceAxis, spread, sum, takeAxis, transpose, withNumber } from "../lowering/values.ts";
+import { pivotOf } from "./activations.ts";
 import { input, operator, requireFloat, requireRank, type Call, type Operator } from "./operator.ts";
 
 export const attentionOperators: readonly Operator[] = [
@@ -91,7 +92,7 @@ function padMask(e: Emitter, mask: Value, length: number): Value {
 /** A row in which everything is excluded gives zeros. */
 function maskedSoftmax(e: Emitter, x: Value): Value {
   const shape = shapeOf(x);
-  const top = reduce(e, "max", x, [3]);
+  const top = pivotOf(e, x, [3]);
   const empty = withNumber(e, "eq", top, -Infinity);
   const pivot = elementwise(e, "select", empty, scalar(e, x.type.dtype, 0), top);
   const shifted = elementwise(e, "exp", elementwise(e, "sub", x, spread(e, pivot, shape, [3])));

@@ -27,7 +27,7 @@ export interface CellParts {
   readonly recurrentBias: Value | undefined;
   /** P of this direction, [3 * hidden]. */
   readonly peepholes: Value | undefined;
-  /** In the order of the standard: f, g, h. The clip is part of them. */
+  /** In the order of the standard: f, g, h; the clip is part of them. */
   readonly activations: readonly Activation[];
 }
 
@@ -114,7 +114,7 @@ const kinds: ReadonlyMap<string, Kind> = new Map<string, Kind>([
 ]);
 
 /** The functions by name; each that has an alpha (a beta) takes the next one of the list, and its default behind the end of it. */
-export function activationsNamed(e: Emitter, names: readonly string[], alphas: readonly number[], betas: readonly number[], clip: number | undefined): Activation[] {
+export function activationsNamed(e: Emitter, names: readonly string[], alphas: readonly number[], betas: readonly number[]): Activation[] {
   const used = { alpha: 0, beta: 0 };
   const functions = names.map((name): Activation => {
     const kind = kinds.get(name.toLowerCase()) ?? fail("E0202", `activation "${name}"`, { attribute: "activations" }, [`accepted: ${[...kinds.keys()].join(", ")}`]);
@@ -126,7 +126,7 @@ export function activationsNamed(e: Emitter, names: readonly string[], alphas: r
     };
     const alpha = next("alpha", alphas);
     const beta = next("beta", betas);
-    return (x) => kind.apply(e, clip === undefined ? x : clipped(e, x, clip), alpha, beta);
+    return (x) => kind.apply(e, x, alpha, beta);
   });
   for (const [what, values] of [["alpha", alphas], ["beta", betas]] as const) {
     if (values.length > used[what]) fail("E0202", `${values.length} values`, { attribute: `activation_${what}` }, [`the activations ${names.join(", ")} take ${used[what]}`]);
@@ -134,6 +134,7 @@ export function activationsNamed(e: Emitter, names: readonly string[], alphas: r
   return functions;
 }
 
-function clipped(e: Emitter, x: Value, limit: number): Value {
-  return withNumber(e, "min", withNumber(e, "max", x, -limit), limit);
+/** The same function of operands brought into [-limit, limit]. */
+export function clipped(e: Emitter, activation: Activation, limit: number): Activation {
+  return (x) => activation(withNumber(e, "min", withNumber(e, "max", x, -limit), limit));
 }

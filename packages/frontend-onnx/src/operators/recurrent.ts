@@ -6,7 +6,7 @@ import { fail, numbersOf, sameShape } from "@systole/base";
 import type { Value } from "@systole/ir";
 import type { Emitter } from "../lowering/emitter.ts";
 import { broadcastAxes, concat, convert, elementwise, filled, iota, range, reshape, shapeOf, sliceAxis, transpose } from "../lowering/values.ts";
-import { activationsNamed, gruCell, lstmCell, rnnCell, type Activation, type CellParts, type State, type Step } from "./cells.ts";
+import { activationsNamed, clipped, gruCell, lstmCell, rnnCell, type Activation, type CellParts, type State, type Step } from "./cells.ts";
 import { input, operator, requireDtype, requireFloat, requireRank, type Call, type Operator } from "./operator.ts";
 
 /** More steps, of all directions together, would be too long a program. */
@@ -42,7 +42,6 @@ function lstm(c: Call): readonly (Value | undefined)[] {
 interface Sizes {
   readonly steps: number;
   readonly batch: number;
-  readonly features: number;
   readonly hidden: number;
   /** One entry per direction: whether it runs from the last step to the first. */
   readonly reversed: readonly boolean[];
@@ -61,7 +60,7 @@ function recurrent(c: Call, kind: Kind): readonly (Value | undefined)[] {
   const sizes = sizesOf(c, kind.gates);
   const { steps, batch, hidden, reversed, batchFirst } = sizes;
   const directions = reversed.length;
-  const activations = activationsOf(c, kind.activations, directions);
+  const activations = activationsOf(c, kind, directions);
   const biases = biasesOf(c, kind.gates, sizes);
   const inputs = splitFirst(e, projection(c, kind, sizes, biases));
   const lengths = lengthsOf(c, sizes);
@@ -196,14 +195,22 @@ function lengthsOf(c: Call, { steps, batch }: Sizes): Lengths | undefined {
   return { running, of: (t) => (lengths.every((length) => t < length) ? "all" : lengths.some((length) => t < length) ? "some" : "none") };
 }
 
-function activationsOf(c: Call, defaults: readonly string[], directions: number): Activation[][] {
-  const count = defaults.length * directions;
-  const names = c.attributes.strings("activations") ?? range(directions).flatMap(() => [...defaults]);
-  if (names.length !== count) c.attributes.refuse("activations", `has ${names.length} entries`, `${count} entries`);
-  const clip = c.attributes.has("clip") ? c.attributes.float("clip", 0) : undefined;
-  if (clip !== undefined && !(clip >= 0)) c.attributes.refuse("clip", `is ${clip}`, "a threshold of at least 0");
-  const all = activationsNamed(c.e, names, c.attributes.floats("activation_alpha") ?? [], c.attributes.floats("activation_beta") ?? [], clip);
-  return range(directions).map((d) => all.slice(d * defaults.length, (d + 1) * defaults.length));
+/**
+ * One list per direction. The clip bounds what goes into the functions of the gates; the function of the cell state in the output gets the
+ * state as it is, which is how ONNX Runtime reads "the input of activations".
+ */
+function activationsOf(c: Call, kind: Kind, directions: number): Activation[][] {
+  const { e, attributes } = c;
+  const count = kind.activations.length;
+  const names = attributes.strings("activations") ?? range(directions).flatMap(() => [...kind.activations]);
+  if (names.length !== count * directions) attributes.refuse("activations", `has ${names.length} entries`, `${count * directions} entries`);
+  const clip = attributes.has("clip") ? attributes.float("clip", 0) : undefined;
+  if (clip !== undefined && !(clip >= 0)) attributes.refuse("clip", `is ${clip}`, "a threshold of at least 0");
+  const all = activationsNamed(e, names, attributes.floats("activation_alpha") ?? [], attributes.floats("activation_beta") ?? []);
+  const ofGates = kind.hasCell ? count - 1 : count;
+  return range(directions).map((d) => {
+    return all.slice(d * count, (d + 1) * count).map((one, i) => (clip === undefined || i >= ofGates ? one : clipped(e, one, clip)));
+  });
 }
 
 const directionNames = { forward: [false], reverse: [true], bidirectional: [false, true] } as const;
@@ -235,5 +242,5 @@ function sizesOf(c: Call, gates: number): Sizes {
     if (!sameShape(shapeOf(value), shape)) fail("E0203", `${name} is [${shapeOf(value).join(",")}] where [${shape.join(",")}] is wanted`);
     requireDtype(value, name === "sequence_lens" ? ["i32"] : [x.type.dtype]);
   });
-  return { steps, batch, features, hidden, reversed, batchFirst };
+  return { steps, batch, hidden, reversed, batchFirst };
 }

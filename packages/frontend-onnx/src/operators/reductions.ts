@@ -62,7 +62,7 @@ function extreme(kind: "max" | "min"): Reduction {
 
 /** log(sum(exp(x))) about the maximum, where that is finite. */
 function logSumExp(e: Emitter, x: Value, axes: readonly number[]): Value {
-  const top = extreme("max")(e, x, axes);
+  const top = e.apply("stop_gradient", [extreme("max")(e, x, axes)], {});
   const pivot = elementwise(e, "select", elementwise(e, "isinf", top), scalar(e, x.type.dtype, 0), top);
   const shifted = elementwise(e, "exp", elementwise(e, "sub", x, spread(e, pivot, shapeOf(x), axes)));
   return elementwise(e, "add", elementwise(e, "log", sum(e, shifted, axes)), pivot);
