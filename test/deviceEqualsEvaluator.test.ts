@@ -53,6 +53,26 @@ test("convolutions: groups, strides, dilation, padding, 1 to 3 spatial axes", ()
     }), runs);
 });
 
+test("convolutions with a dilated input, in phases", () => {
+  const amount = fc.integer({ min: 1, max: 3 });
+  fc.assert(fc.property(fc.constantFrom(1, 2), fc.integer({ min: 1, max: 4 }), amount, amount, amount, fc.integer({ min: -1, max: 3 }), fc.integer({ min: -2, max: 3 }), seeds, (spatial, c, stride, holes, dilation, low, high, seed) => {
+    const digits = "01".slice(0, spatial);
+    const extents = [6, 5].slice(0, spatial);
+    const kernel = [3, 2].slice(0, spatial);
+    const reach = (axis: number) => holes * (extents[axis]! - 1) + 1 + low + high - dilation * (kernel[axis]! - 1);
+    fc.pre(extents.every((_, axis) => reach(axis) >= 1));
+    check(graph((g) => {
+      const x = g.input("x", { dtype: "f32", shape: [2, ...extents, c] });
+      const w = g.input("w", { dtype: "f32", shape: [...kernel, c, 3] });
+      const y = g.apply("conv", [x, w], {
+        x: `n${digits}i`, w: `${digits}io`, out: `n${digits}o`, k: `${digits}i`, strides: extents.map(() => stride), rhsDilation: extents.map(() => dilation), lhsDilation: extents.map(() => holes),
+        padding: extents.map(() => [low, high] as const),
+      });
+      return g.apply("tanh", [y], {});
+    }), seed);
+  }), { numRuns: 25, seed: 8 });
+});
+
 test("elementwise chains over moved operands", () => {
   fc.assert(fc.property(small, small, small, seeds, fc.constantFrom("transpose", "slice", "reverse", "pad", "reshape", "broadcast"), (a, b, c, seed, movement) => {
     check(graph((g) => {

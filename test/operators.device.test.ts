@@ -17,9 +17,7 @@ const machine = presets["edge-16"];
 const seeds = [1, 2, 3, 4, 5, 6];
 
 /** What the import understands and the device cannot run yet. A message that stands here and does not come any more fails too. */
-const refusals: Readonly<Record<string, readonly string[]>> = {
-  ConvTranspose: ["a convolution with a dilated input needs constant, finite weights on this device"],
-};
+const refusals: Readonly<Record<string, readonly string[]>> = {};
 
 /** `If` is no single node, Einsum has a test of its own, and ONNX Runtime does not know SwiGLU; the conformance suite has the others. */
 const testedElsewhere = ["If", "Einsum", "SwiGLU"];

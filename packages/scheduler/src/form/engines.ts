@@ -1,58 +1,71 @@
 /** @file Engines: contractions, reductions, scans, gathers, scatters with their loop nests. */
-import { allocate, fail, type TensorType } from "@systole/base";
+import { allocate, fail } from "@systole/base";
 import { evaluatePrimitive, type Node, type Params } from "@systole/ir";
 import type { Engine } from "../kernel.ts";
-import { reshapeView, reverseView, wholeView, type View } from "../view.ts";
+import { reshapeView, reverseView, sliceView, wholeView, type View } from "../view.ts";
 import { accessOf, isAffineRows, mapAxes } from "./access.ts";
 import { containsEngine, originsOf, type Expression } from "./expression.ts";
-import { interiorPad, padOrCopy } from "./movement.ts";
-import { contractionLabels, dimensionName, isDigit, reductionForm } from "./nests.ts";
-import { isFinite32, product } from "./numbers.ts";
+import { padOrCopy } from "./movement.ts";
+import { dimensionName, isDigit, reductionForm } from "./nests.ts";
+import { product } from "./numbers.ts";
+import { axisPhases, combinations, type AxisPhase } from "./phases.ts";
 import type { Places } from "./places.ts";
 
 export function contraction(places: Places, node: Node): Expression {
-  const w = places.placed(node.inputs[1]!);
-  const x = node.op === "conv" ? dilated(places, node as Node<"conv">, w) : places.placed(node.inputs[0]!);
-  if (node.outputs[0]!.type.dtype !== "f32") {
-    return fail("E0303", `the array multiplies f32 only, not ${node.outputs[0]!.type.dtype}`, { node: node.origin.node, operator: node.origin.operator });
-  }
+  const [x, w] = [places.placed(node.inputs[0]!), places.placed(node.inputs[1]!)];
+  const type = node.outputs[0]!.type;
+  if (type.dtype !== "f32") return fail("E0303", `the array multiplies f32 only, not ${type.dtype}`, { node: node.origin.node, operator: node.origin.operator });
   const p = node.params as Params<"dot">;
-  const labels = contractionLabels(node, x.shape, w.shape);
-  if ([...p.k].some((label) => labels.extent(label, true) === 0)) return { kind: "immediate", value: 0 };
-  const dims = [...p.out, ...p.k].map((label, i) => ({ name: dimensionName(label, i >= p.out.length, [...p.out].filter(isDigit).length), extent: labels.extent(label, i >= p.out.length) }));
+  const at = (labels: string, shape: readonly number[], label: string) => shape[labels.indexOf(label)]!;
+  const digits = [...p.out].filter(isDigit).sort();
+  const phases = combinations(digits.map((digit) => axisPhases(node.params as Params<"conv">, Number(digit), at(p.out, type.shape, digit), at(p.w, w.shape, digit))));
+  const along = (phase: readonly AxisPhase[], label: string) => (isDigit(label) ? phase[Number(label)] : undefined);
+  const part = (phase: readonly AxisPhase[]) => {
+    const taken = sliceView(w, [...p.w].map((label) => along(phase, label)?.kernelStart ?? 0), w.shape, [...p.w].map((label) => along(phase, label)?.kernelStep ?? 1));
+    return contractionPhase(places, node, x, taken, phase);
+  };
+  if (phases.length === 1) return part(phases[0]!);
+  const target = places.tensor(places.name(node.origin), "temporary", type);
+  for (const phase of phases) {
+    const starts = [...p.out].map((label) => along(phase, label)?.outStart ?? 0);
+    const steps = [...p.out].map((label) => along(phase, label)?.outStep ?? 1);
+    const shape = type.shape.map((extent, axis) => along(phase, p.out[axis]!)?.outCount ?? extent);
+    const place = sliceView(wholeView(target), starts, starts.map((start, axis) => start + (shape[axis]! - 1) * steps[axis]! + 1), steps);
+    places.emitInto(part(phase), { dtype: "f32", shape }, place, node.origin, "phase");
+  }
+  return { kind: "view", view: wholeView(target) };
+}
+
+/** One loop nest: `w` holds the kernel positions of the phase only. */
+function contractionPhase(places: Places, node: Node, x: View, w: View, phase: readonly AxisPhase[]): Expression {
+  const p = node.params as Params<"dot">;
+  const outShape = node.outputs[0]!.type.shape;
+  const of = (label: string) => phase[Number(label)]!;
+  const extent = (label: string, contracted: boolean) =>
+    isDigit(label) ? (contracted ? of(label).kernelCount : of(label).outCount) : contracted || !p.out.includes(label) ? w.shape[p.w.indexOf(label)]! : outShape[p.out.indexOf(label)]!;
+  if ([...p.k].some((label) => extent(label, true) === 0)) return { kind: "immediate", value: 0 };
   const parallel = p.out.length;
+  const spatial = [...p.out].filter(isDigit).length;
+  const dims = [...p.out, ...p.k].map((label, i) => ({ name: dimensionName(label, i >= parallel, spatial), extent: extent(label, i >= parallel) }));
   const dimOf = (label: string, contracted: boolean) => (contracted ? parallel + p.k.indexOf(label) : p.out.indexOf(label));
   const classes = dims.map((_, i) => {
     if (i >= parallel) return "contracted" as const;
     const label = p.out[i]!;
-    const digit = isDigit(label);
     const inX = p.x.includes(label);
-    const inW = p.w.includes(label) && !digit;
+    const inW = p.w.includes(label) && !isDigit(label);
     return inX && inW ? "batch" as const : inX ? "row" as const : "column" as const;
   });
-  const xView = labels.pad === undefined ? x : padOrCopy(places, x, labels.pad, { dtype: "f32", shape: x.shape }, node.origin);
-  const map = (view: View, of: string, isW: boolean): View => mapAxes(view, dims, [...of].map((label) => {
-    if (isDigit(label)) return isW ? [{ dim: dimOf(label, true), factor: 1 }] : labels.window(label).map((t) => ({ dim: dimOf(label, t.contracted), factor: t.factor }));
-    return [{ dim: p.k.includes(label) ? dimOf(label, true) : dimOf(label, false), factor: 1 }];
+  const low = [...p.x].map((label) => (isDigit(label) ? of(label).low : 0));
+  // As far as the last window reaches; negative where the stride leaves elements unused.
+  const high = [...p.x].map((label, axis) => (isDigit(label) ? (of(label).outCount - 1) * of(label).outFactor + (of(label).kernelCount - 1) * of(label).kernelFactor + 1 - x.shape[axis]! - of(label).low : 0));
+  const padded = padOrCopy(places, x, { low, high, fill: 0 }, { dtype: "f32", shape: x.shape }, node.origin);
+  const window = (label: string) => [{ dim: dimOf(label, false), factor: of(label).outFactor }, { dim: dimOf(label, true), factor: of(label).kernelFactor }];
+  const map = (view: View, labels: string, isW: boolean): View => mapAxes(view, dims, [...labels].map((label) => {
+    if (isDigit(label)) return isW ? [{ dim: dimOf(label, true), factor: 1 }] : window(label);
+    return [{ dim: dimOf(label, p.k.includes(label)), factor: 1 }];
   }));
-  const engine: Engine = { kind: "contraction", x: accessOf(map(xView, p.x, false)), w: accessOf(map(w, p.w, true)), classes };
+  const engine: Engine = { kind: "contraction", x: accessOf(map(padded, p.x, false)), w: accessOf(map(w, p.w, true)), classes };
   return { kind: "engine", pending: { origin: node.origin, dims, parallel, engine, origins: [] } };
-}
-
-/**
- * The input of a convolution with the holes of its dilation written out as zeros. A hole is no term of the sum; 0 * w changes no sum that
- * started at +0, unless w is infinite or NaN: so the weights must be known to be finite.
- */
-export function dilated(places: Places, node: Node<"conv">, w: View): View {
-  const x = places.placed(node.inputs[0]!);
-  const { lhsDilation, x: labels } = node.params;
-  if (lhsDilation.every((d) => d === 1)) return x;
-  const where = { node: node.origin.node, operator: node.origin.operator };
-  if (w.tensor.type.dtype === "f32" && !isFinite32(w.tensor)) fail("E0303", "a convolution with a dilated input needs constant, finite weights on this device", where);
-  const interior = [...labels].map((label) => (isDigit(label) ? lhsDilation[Number(label)]! - 1 : 0));
-  const shape = x.shape.map((extent, axis) => (extent === 0 ? 0 : (extent - 1) * (interior[axis]! + 1) + 1));
-  const type: TensorType = { dtype: "f32", shape };
-  return wholeView(interiorPad(places, x, type, { kind: "immediate", value: 0 }, shape.map(() => 0), interior, node.origin));
 }
 
 export function reduction(places: Places, node: Node): Expression {

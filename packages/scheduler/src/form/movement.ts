@@ -4,7 +4,7 @@ import type { Node, Origin, Params } from "@systole/ir";
 import type { ScheduledTensor } from "../kernel.ts";
 import { broadcastView, padView, reshapeView, reverseView, sliceView, transposeView, wholeView, type View } from "../view.ts";
 import type { Expression } from "./expression.ts";
-import { bitsOf } from "./numbers.ts";
+import { bitsOf, valueOfBits } from "./numbers.ts";
 import type { Places } from "./places.ts";
 
 export function movement(places: Places, node: Node): Expression {
@@ -103,6 +103,12 @@ export function concat(places: Places, node: Node<"concat">): ScheduledTensor {
 }
 
 export function padOrCopy(places: Places, view: View, pad: { low: readonly number[]; high: readonly number[]; fill: number }, type: TensorType, origin: Origin): View {
+  const kept = view.shape.map((extent, axis) => extent + Math.min(0, pad.low[axis]!) + Math.min(0, pad.high[axis]!));
+  if (kept.some((extent) => extent <= 0)) {
+    // Nothing of the tensor is left: all is padding.
+    const shape = view.shape.map((extent, axis) => extent + pad.low[axis]! + pad.high[axis]!);
+    return wholeView(places.emit({ kind: "immediate", value: valueOfBits(pad.fill, type.dtype) }, { dtype: type.dtype, shape }, origin, "fill"));
+  }
   const direct = padView(view, pad.low, pad.high, pad.fill);
   if (direct !== undefined) return direct;
   const copy = places.emit({ kind: "view", view }, type, origin, "copy");

@@ -13,35 +13,6 @@ export function dimensionName(label: string, contracted: boolean, spatial: numbe
   return label;
 }
 
-export interface ContractionLabels {
-  readonly extent: (label: string, contracted: boolean) => number;
-  /** How an input coordinate of a spatial axis moves with the output and the kernel index. */
-  readonly window: (label: string) => readonly { contracted: boolean; factor: number }[];
-  readonly pad?: { readonly low: readonly number[]; readonly high: readonly number[]; readonly fill: number };
-}
-
-export function contractionLabels(node: Node, xShape: readonly number[], wShape: readonly number[]): ContractionLabels {
-  const p = node.params as Params<"dot">;
-  const outShape = node.outputs[0]!.type.shape;
-  const at = (labels: string, shape: readonly number[], label: string) => shape[labels.indexOf(label)]!;
-  const extent = (label: string, contracted: boolean) => (contracted ? at(p.w, wShape, label) : at(p.out, outShape, label));
-  if (node.op === "dot") return { extent, window: () => internal("dot has no windows") };
-  const c = node.params as Params<"conv">;
-  const low = [...p.x].map((label) => (isDigit(label) ? c.padding[Number(label)]![0] : 0));
-  const high = [...p.x].map((label, axis) => (isDigit(label) ? neededHigh(c, Number(label), xShape[axis]!, at(p.out, outShape, label), at(p.w, wShape, label)) : 0));
-  return {
-    extent,
-    window: (label) => [{ contracted: false, factor: c.strides[Number(label)]! }, { contracted: true, factor: c.rhsDilation[Number(label)]! }],
-    pad: { low, high, fill: 0 },
-  };
-}
-
-/** High padding that the last window needs; may be negative, where the stride leaves elements unused. */
-export function neededHigh(c: Params<"conv">, axis: number, extent: number, out: number, kernel: number): number {
-  const last = (out - 1) * c.strides[axis]! + (kernel - 1) * c.rhsDilation[axis]!;
-  return last + 1 - extent - c.padding[axis]![0];
-}
-
 export interface ReductionForm {
   readonly reduction: Reduction;
   readonly order: "sequential" | "blocked";

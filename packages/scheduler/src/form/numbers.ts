@@ -1,7 +1,6 @@
 /** @file Constants: bits of a fill value, splats, finiteness. */
 import { allocate, bytesOf, fail, type Dtype, type Tensor } from "@systole/base";
 import type { Origin } from "@systole/ir";
-import type { ScheduledTensor } from "../kernel.ts";
 
 /** The low 32 bits of a value in its element type, as `ld` takes them. */
 export function bitsOf(value: number | bigint, dtype: Dtype, origin: Origin): number {
@@ -16,10 +15,10 @@ export function bitsOf(value: number | bigint, dtype: Dtype, origin: Origin): nu
   return view.getUint32(0, true);
 }
 
-export function isFinite32(t: ScheduledTensor): boolean {
-  if (t.data === undefined) return false;
-  const aligned = t.data.byteOffset % 4 === 0 ? t.data : t.data.slice();
-  return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 4).every(Number.isFinite);
+/** The value whose low 32 bits these are. */
+export function valueOfBits(bits: number, dtype: Dtype): number | bigint {
+  if (dtype === "f32") return new Float32Array(new Uint32Array([bits]).buffer)[0]!;
+  return dtype === "i64" ? BigInt(bits | 0) : bits | 0;
 }
 
 export function isSplat(t: Tensor): boolean {
