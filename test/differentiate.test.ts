@@ -28,6 +28,9 @@ const cases: readonly Case[] = [
   { network: "residual", loss: "binary-cross-entropy", output: "y", target: zerosAndOnes },
   { network: "perceptron", loss: "cross-entropy", output: "y", target: classNumbers },
   { network: "perceptron", loss: "squared-error", output: "y", target: (scores) => randomTensor("f32", scores, 5) },
+  { network: "autoencoder", loss: "binary-cross-entropy", output: "y", target: zerosAndOnes },
+  { network: "normalized", loss: "cross-entropy", output: "y", target: classNumbers },
+  { network: "recurrent", loss: "cross-entropy", output: "y", target: classNumbers },
   { network: "attention", loss: "squared-error", output: "y", target: (scores) => randomTensor("f32", scores, 6) },
 ];
 

@@ -90,7 +90,55 @@ function attention({ batch, side, channels, seed }: NetworkSize): ModelInput {
   };
 }
 
-export const smallNetworks = { convolutional, residual, perceptron, attention } as const satisfies Record<string, (size: NetworkSize) => ModelInput>;
+/** Down by strided convolutions and up again by transposed ones. */
+function autoencoder({ batch, side, channels, seed }: NetworkSize): ModelInput {
+  const size = 4 * Math.max(1, Math.floor(side / 4));
+  const wide = 2 * channels;
+  return {
+    inputs: [info("x", "f32", [batch, 1, size, size])], outputs: [info("y", "f32", [batch, 1, size, size])],
+    initializers: {
+      w1: weights(seed, [channels, 1, 3, 3], 9), b1: weights(seed + 1, [channels]), w2: weights(seed + 2, [wide, channels, 3, 3], 9 * channels), w3: weights(seed + 3, [wide, channels, 3, 3], 9 * wide), b3: weights(seed + 4, [channels]),
+      w4: weights(seed + 5, [channels, 1, 2, 2], 4 * channels), b4: weights(seed + 6, [1]),
+    },
+    nodes: [
+      node("Conv", ["x", "w1", "b1"], ["c1"], { pads: [1, 1, 1, 1], strides: [2, 2] }), node("Relu", ["c1"], ["r1"]), node("Conv", ["r1", "w2"], ["c2"], { pads: [1, 1, 1, 1], strides: [2, 2] }), node("Tanh", ["c2"], ["t2"]),
+      node("ConvTranspose", ["t2", "w3", "b3"], ["c3"], { pads: [1, 1, 1, 1], strides: [2, 2], output_padding: [1, 1] }), node("Elu", ["c3"], ["r3"]), node("ConvTranspose", ["r3", "w4", "b4"], ["c4"], { strides: [2, 2] }),
+      node("Sigmoid", ["c4"], ["y"]),
+    ],
+  };
+}
+
+/** Batch normalisation in training form: the statistics couple the samples. */
+function normalized({ batch, side, channels, seed }: NetworkSize): ModelInput {
+  return {
+    inputs: [info("x", "f32", [batch, 2, side, side])], outputs: [info("y", "f32", [batch, 4]), info("rm", "f32", [channels]), info("rv", "f32", [channels])],
+    initializers: {
+      w1: weights(seed, [channels, 2, 3, 3], 18), s: positive(seed + 1, channels), b: weights(seed + 2, [channels]), m: weights(seed + 3, [channels]), v: positive(seed + 4, channels), w2: weights(seed + 5, [4, channels], channels), b2: weights(seed + 6, [4]),
+    },
+    nodes: [
+      node("Conv", ["x", "w1"], ["c"], { pads: [1, 1, 1, 1] }), node("BatchNormalization", ["c", "s", "b", "m", "v"], ["n", "rm", "rv"], { training_mode: 1 }), node("Relu", ["n"], ["r"]),
+      node("GlobalAveragePool", ["r"], ["g"]), node("Flatten", ["g"], ["f"]), node("Gemm", ["f", "w2", "b2"], ["y"], { transB: 1 }),
+    ],
+  };
+}
+
+/** A gated recurrence in both directions, and a classifier on the last state. */
+function recurrent({ batch, side, channels, seed }: NetworkSize): ModelInput {
+  const [features, hidden] = [channels + 1, channels + 2];
+  return {
+    inputs: [info("x", "f32", [side, batch, features])], outputs: [info("y", "f32", [batch, 5])],
+    initializers: {
+      w: weights(seed, [2, 3 * hidden, features], features), r: weights(seed + 1, [2, 3 * hidden, hidden], 3 * hidden), b: weights(seed + 2, [2, 6 * hidden]),
+      start: i64([0]), end: i64([1]), axis: i64([0]), w2: weights(seed + 3, [hidden, 5], hidden), b2: weights(seed + 4, [5]),
+    },
+    nodes: [
+      node("GRU", ["x", "w", "r", "b"], ["", "h"], { hidden_size: hidden, direction: "bidirectional" }), node("Slice", ["h", "start", "end", "axis"], ["h0"]), node("Squeeze", ["h0", "axis"], ["hs"]),
+      node("Gemm", ["hs", "w2", "b2"], ["y"]),
+    ],
+  };
+}
+
+export const smallNetworks = { convolutional, residual, perceptron, attention, autoencoder, normalized, recurrent } as const satisfies Record<string, (size: NetworkSize) => ModelInput>;
 export type SmallNetworkName = keyof typeof smallNetworks;
 export const smallNetworkNames = Object.keys(smallNetworks) as readonly SmallNetworkName[];
 

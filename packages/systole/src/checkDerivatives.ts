@@ -10,7 +10,7 @@ export interface GradientCheck {
   /** The gradient's product with the direction, and the difference quotient of the loss along it. */
   readonly derivative: number;
   readonly difference: number;
-  /** |derivative - difference| over the larger of |derivative|, |difference| and the gradient's length times a thousandth of the direction's. */
+  /** What |derivative - difference| has beyond the rounding of the difference quotient, over the larger of |derivative|, |difference| and the gradient's length times a thousandth of the direction's. */
   readonly relativeError: number;
 }
 
@@ -32,12 +32,14 @@ export function checkGradient(loss: Graph, inputs: ReadonlyMap<string, Tensor>, 
     if (parameter === undefined) return { parameter: name, derivative: dot(g, g), difference: 0, relativeError: dot(g, g) === 0 ? 0 : Infinity };
     const direction = signDirection(g.shape, i);
     const size = Math.sqrt(dot(parameter.tensor, parameter.tensor) / Math.max(1, g.data.length));
-    const step = 1e-7 * Math.max(size, 1e-1);
-    const at = (factor: number) => lossAt(loss, inputs, name, direction, factor);
-    const difference = (at(step) - at(-step)) / (2 * step);
+    // Small, so that few kinks lie between the two points; what float64 then rounds away is allowed for.
+    const step = 1e-6 * Math.max(size, 1e-1);
+    const [ahead, behind] = [lossAt(loss, inputs, name, direction, step), lossAt(loss, inputs, name, direction, -step)];
+    const difference = (ahead - behind) / (2 * step);
+    const rounding = (16 * Number.EPSILON * Math.abs(ahead)) / step;
     const derivative = dot(g, direction);
     const scale = Math.max(Math.abs(derivative), Math.abs(difference), 1e-3 * Math.sqrt(dot(g, g) * g.data.length), Number.MIN_VALUE);
-    return { parameter: name, derivative, difference, relativeError: Math.abs(derivative - difference) / scale };
+    return { parameter: name, derivative, difference, relativeError: Math.max(0, Math.abs(derivative - difference) - rounding) / scale };
   });
 }
 

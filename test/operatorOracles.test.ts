@@ -1,0 +1,114 @@
+/**
+ * @file Gradient and Gauss-Newton product of one tiny network per operator against JAX in float64 (`scripts/makeOperatorOracles.py` makes the
+ * file): the evaluator in float64 precision, and the device.
+ */
+import { readFileSync } from "node:fs";
+import { allocate, Device, differentiate, evaluate, InputError, presets, tensor, type Derivatives, type Dtype, type Tensor } from "@systole/systole";
+import { describe, expect, test } from "vitest";
+
+interface StoredTensor {
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  /** Little-endian, in base64; as are the other arrays. */
+  readonly data: string;
+}
+
+interface Oracle {
+  readonly name: string;
+  readonly operator: string;
+  readonly loss: string;
+  readonly model: string;
+  readonly inputs: Readonly<Record<string, StoredTensor>>;
+  readonly target: StoredTensor;
+  /** Names and sizes; gradient and product are one vector in this order. */
+  readonly parameters: readonly (readonly [name: string, size: number])[];
+  readonly value: number;
+  readonly gradient: string;
+  readonly product: string;
+}
+
+const oracles = JSON.parse(readFileSync(new URL("golden/operatorOracles.json", import.meta.url), "utf8")) as readonly Oracle[];
+const machine = presets["edge-16"];
+
+/** What has no derivative, and the code that says so. */
+const refused: Readonly<Record<string, string>> = {};
+
+const bytesOfText = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, "base64"));
+const doubles = (text: string): Float64Array => new Float64Array(bytesOfText(text).buffer);
+
+function tensorOf({ dtype, shape, data }: StoredTensor): Tensor {
+  const bytes = bytesOfText(data);
+  const values = allocate(dtype, bytes.length / allocate(dtype, 1).BYTES_PER_ELEMENT);
+  new Uint8Array(values.buffer).set(bytes);
+  return { dtype, shape, data: values };
+}
+
+const length = (values: Iterable<number>): number => Math.sqrt([...values].reduce((sum, x) => sum + x * x, 0));
+
+/** The rule by which the script draws the direction of the product. */
+const direction = (place: number): number => (((7 * place + 3) % 11) - 5) / 4;
+
+/** Each parameter with its part of a vector over all of them. */
+function parts(oracle: Oracle, whole: Float64Array): readonly (readonly [name: string, values: Float64Array])[] {
+  let at = 0;
+  return oracle.parameters.map(([name, size]) => [name, whole.subarray(at, (at += size))]);
+}
+
+function inputsOf(oracle: Oracle, { graph }: Derivatives): ReadonlyMap<string, Tensor> {
+  const total = oracle.parameters.reduce((sum, [, size]) => sum + size, 0);
+  const directions = new Map(parts(oracle, Float64Array.from({ length: total }, (_, i) => direction(i))));
+  return new Map(
+    graph.inputs.map(({ name, value }) => {
+      if (name === "target") return [name, tensorOf(oracle.target)];
+      if (name.startsWith("v/")) return [name, tensor("f32", value.type.shape, [...directions.get(name.slice(2))!])];
+      return [name, tensorOf(oracle.inputs[name]!)];
+    }),
+  );
+}
+
+const derive = (oracle: Oracle): Derivatives => differentiate(bytesOfText(oracle.model), machine, { loss: oracle.loss, target: tensorOf(oracle.target), product: true });
+
+function refusal(oracle: Oracle): string | undefined {
+  try {
+    derive(oracle);
+    return undefined;
+  } catch (error) {
+    if (error instanceof InputError) return error.diagnostic.code;
+    throw error;
+  }
+}
+
+/** For every parameter: the distance from the oracle, and the lengths of the oracle's part and of its whole vector. */
+function distances(oracle: Oracle, outputs: ReadonlyMap<string, Tensor>) {
+  const kinds = [["g/", doubles(oracle.gradient)], ["Gv/", doubles(oracle.product)]] as const;
+  return kinds.flatMap(([kind, whole]) =>
+    parts(oracle, whole).map(([name, wanted]) => {
+      const { data } = outputs.get(kind + name)!;
+      expect(data.length, kind + name).toBe(wanted.length);
+      return { name: kind + name, distance: length(wanted.map((x, i) => Number(data[i]) - x)), part: length(wanted), whole: length(whole) };
+    }),
+  );
+}
+
+describe("derivatives against JAX in float64", () => {
+  test.each(oracles.filter(({ name }) => !(name in refused)))("$name", (oracle) => {
+    const derivatives = derive(oracle);
+    expect(derivatives.parameters.toSorted()).toEqual(oracle.parameters.map(([name]) => name).toSorted());
+    const inputs = inputsOf(oracle, derivatives);
+    const exact = evaluate(derivatives.graph, inputs, "float64");
+    expect(Number(exact.get("loss")!.data[0])).toBeCloseTo(oracle.value, 7);
+    for (const { name, distance, whole } of distances(oracle, exact)) expect(distance, `${name}, evaluator in float64`).toBeLessThanOrEqual(1e-6 * whole);
+    const { outputs } = new Device(derivatives.image, machine).run(inputs);
+    expect(Number(outputs.get("loss")!.data[0])).toBeCloseTo(oracle.value, 4);
+    for (const { name, distance, part, whole } of distances(oracle, outputs)) expect(distance, `${name}, device`).toBeLessThanOrEqual(1e-5 * part + 1e-6 * whole);
+  });
+});
+
+test("what is refused is refused with its code", () => {
+  expect(Object.fromEntries(oracles.map((oracle) => [oracle.name, refusal(oracle)]).filter(([, code]) => code !== undefined))).toEqual(refused);
+});
+
+test("there are oracles for at least 40 operators that train", () => {
+  const operators = new Set(oracles.filter(({ name }) => !(name in refused)).map(({ operator }) => operator));
+  expect(operators.size).toBeGreaterThanOrEqual(40);
+});
