@@ -65,6 +65,7 @@ CASES = []
 UNCHECKED = {
     "ConvTranspose 2D, two groups",  # Fails on more than one group.
     "GlobalLpPool",  # Not there.
+    "Pad by negative amounts",  # Fails.
     "LpNormalization 1",  # Takes no absolute values.
 }
 
@@ -371,12 +372,9 @@ def build(name, forward, operands, opset, outputs, attributes, loss):
 
 
 def check_forward(name, model, inputs, z):
-    try:
-        (evaluated,) = ReferenceEvaluator(model).run(None, inputs)
-        if np.allclose(evaluated, z, rtol=1e-4, atol=1e-5): return
-        print("FAIL", name, evaluated, z)
-    except Exception as e:
-        print("EXC", name, repr(e)[:200])
+    (evaluated,) = ReferenceEvaluator(model).run(None, inputs)
+    if not np.allclose(evaluated, z, rtol=1e-4, atol=1e-5):
+        raise SystemExit(f"{name}: the reference evaluator of ONNX gives\n{evaluated}\ninstead of\n{z}")
 
 
 def network(name, operator, drawn, twice, seen, made, opset, attributes, rows):

@@ -8,3 +8,4 @@ export * from "./numerics/random.ts";
 export * from "./numerics/reduction.ts";
 export * from "./numerics/tensor.ts";
 export * from "./passes/pass.ts";
+export * from "./phase.ts";

@@ -1,5 +1,5 @@
 /** @file Graphs: immutable, static shapes, nodes in an order in which every value is defined before its use. */
-import type { Tensor, TensorType } from "@systole/base";
+import type { Phase, Tensor, TensorType } from "@systole/base";
 import type { Params, PrimitiveName } from "./primitives/index.ts";
 
 /** The ONNX node a value came from; passes copy it to what they make of the node. */
@@ -7,6 +7,8 @@ export interface Origin {
   /** Name of the ONNX node, or of its first output where the node has none. */
   readonly node: string;
   readonly operator: string;
+  /** Of nodes of derived graphs: what they are for. */
+  readonly phase?: Phase;
 }
 
 /** One tensor of the program. Identity is the object; `id` is unique in a graph and serves the printer. */

@@ -1,5 +1,5 @@
 /** @file The image as a value; `elf.ts` writes and reads it as an ELF file. */
-import type { Dtype } from "@systole/base";
+import type { Dtype, Phase } from "@systole/base";
 import type { Instruction, SubmoduleName } from "./instructions.ts";
 
 /** One routine: instructions that run in one submodule. Routine 0 is the main routine and belongs to `control`. */
@@ -21,11 +21,18 @@ export interface TensorSymbol {
   readonly address: number;
 }
 
+/** A node of the model, and for which phase of a derived program its work is done. */
+export interface NodeDebug {
+  readonly node: string;
+  readonly operator: string;
+  readonly phase?: Phase;
+}
+
 /** One kernel of the schedule, for reports and faults: instruction -> kernel -> ONNX nodes. */
 export interface KernelDebug {
   readonly name: string;
   /** ONNX nodes whose work this kernel does, main one first. */
-  readonly nodes: readonly { readonly node: string; readonly operator: string }[];
+  readonly nodes: readonly NodeDebug[];
   readonly macs: number;
   readonly predictedCycles: number;
   /** Lower bound of external traffic in bytes (docs: max(2MNK/sqrt(S) + MN, MK + KN + MN) words). */

@@ -2,6 +2,7 @@
  * @file A trace in the Trace Event Format, which Perfetto (ui.perfetto.dev) and chrome://tracing open: one track per unit; one
  * cycle is shown as one microsecond. A unit that has several transfers in flight gets as many tracks as overlap.
  */
+import type { Phase } from "@systole/base";
 import { unitNames, type Image, type UnitName } from "@systole/isa";
 
 export interface TraceEventLike {
@@ -19,7 +20,7 @@ export type PerfettoEvent =
   | { readonly ph: "M"; readonly name: "thread_sort_index"; readonly pid: 1; readonly tid: number; readonly args: { readonly sort_index: number } }
   | {
       readonly ph: "X"; readonly pid: 1; readonly tid: number; readonly name: string; readonly cat: string; readonly ts: number; readonly dur: number;
-      readonly args: { readonly address: string; readonly routine: string; readonly layer: string; readonly nodes: string };
+      readonly args: { readonly address: string; readonly routine: string; readonly layer: string; readonly nodes: string; readonly phase?: Phase };
     };
 
 export interface PerfettoTrace {
@@ -37,12 +38,13 @@ export function perfettoTrace(events: readonly TraceEventLike[], image: Image): 
   const slices = [...events].sort((a, b) => a.startCycle - b.startCycle || b.endCycle - a.endCycle).map((event): PerfettoEvent => {
     const place = places.get(event.address);
     const kernel = image.debug.kernels[event.kernel];
+    const phase = kernel?.nodes[0]?.phase;
     return {
       ph: "X", pid: 1, tid: trackOf(event, ends.get(event.unit)!), name: `${place?.operation ?? "?"} ${kernel?.name ?? place?.routine ?? ""}`.trimEnd(), cat: event.unit,
       ts: event.startCycle, dur: event.endCycle - event.startCycle,
       args: {
         address: `0x${event.address.toString(16)}`, routine: place?.routine ?? "", layer: kernel?.name ?? "",
-        nodes: (kernel?.nodes ?? []).map((node) => `${node.operator} ${node.node}`).join(", "),
+        nodes: (kernel?.nodes ?? []).map((node) => `${node.operator} ${node.node}`).join(", "), ...(phase === undefined ? {} : { phase }),
       },
     };
   });

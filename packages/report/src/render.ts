@@ -5,7 +5,7 @@ import { bytesText, grouped, percent, renderTable, shortened } from "./table.ts"
 const longestName = 32;
 
 export function renderReport(report: Report): string {
-  return [renderSummary(report), renderLayers(report), renderUnits(report)].join("\n\n") + "\n";
+  return [renderSummary(report), renderPhases(report), renderLayers(report), renderUnits(report)].filter((part) => part !== "").join("\n\n") + "\n";
 }
 
 export function renderSummary(report: Report): string {
@@ -18,15 +18,29 @@ export function renderSummary(report: Report): string {
   ].join("\n");
 }
 
+/** What forward, backward and product cost; nothing where there is only one of them. */
+export function renderPhases(report: Report): string {
+  if (report.phases.length === 0) return "";
+  const table = renderTable(
+    [{ title: "phase", align: "left" }, { title: "cycles", align: "right" }, { title: "share", align: "right" }, { title: "MAC", align: "right" }, { title: "traffic", align: "right" }],
+    report.phases.map(({ phase, cycles, macs, readBytes, writeBytes }) => [
+      phase, grouped(cycles), percent(report.cycles === 0 ? 0 : cycles / report.cycles), grouped(macs), bytesText(readBytes + writeBytes),
+    ]),
+  );
+  const { residuals } = report;
+  return residuals === undefined ? table : `${table}\nresiduals: ${residuals.count} values of the point, ${bytesText(residuals.bytes)}`;
+}
+
 /** One line a layer. `array` and `memory` are the cycles that each alone would need. */
 export function renderLayers(report: Report): string {
+  const phased = report.phases.length > 0;
   const columns = [
-    { title: "layer", align: "left" }, { title: "operator", align: "left" }, { title: "cycles", align: "right" }, { title: "predicted", align: "right" },
+    { title: "layer", align: "left" }, { title: "operator", align: "left" }, ...(phased ? [{ title: "phase", align: "left" } as const] : []), { title: "cycles", align: "right" }, { title: "predicted", align: "right" },
     { title: "array", align: "right" }, { title: "memory", align: "right" }, { title: "used", align: "right" }, { title: "bound by", align: "left" },
     { title: "moved", align: "right" }, { title: "at least", align: "right" }, { title: "tiling", align: "left" },
   ] as const;
   return renderTable(columns, report.layers.map((layer) => [
-    shortened(layer.name, longestName), layer.operator, grouped(layer.cycles), grouped(layer.predictedCycles),
+    shortened(layer.name, longestName), layer.operator, ...(phased ? [layer.phase ?? ""] : []), grouped(layer.cycles), grouped(layer.predictedCycles),
     grouped(layer.arrayBoundCycles), grouped(layer.memoryBoundCycles), percent(layer.utilization), layer.boundBy,
     bytesText(layer.readBytes + layer.writeBytes), bytesText(layer.lowerBoundBytes), layer.tiling,
   ]));

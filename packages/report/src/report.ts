@@ -2,6 +2,7 @@
  * @file A run as one JSON value that other programs may rely on: fields are added, never renamed, while `schema` stays.
  * Bounds follow docs/timing-model.md: the array needs macs / (R C) cycles, the memory its bytes over its bandwidth.
  */
+import { phaseNames, type Phase } from "@systole/base";
 import { limits, type Image, type KernelDebug, type Machine, type SubmoduleName, type UnitName } from "@systole/isa";
 import type { HostFacts, KernelCountersLike, RunLike, UnitCountersLike } from "./run.ts";
 
@@ -24,6 +25,10 @@ export interface Report {
   /** busy and all stalls of a unit add up to `cycles`. */
   readonly units: Readonly<Record<UnitName, UnitCountersLike>>;
   readonly layers: readonly LayerReport[];
+  /** Sums over the layers of each phase of a derived program; empty for the forward pass alone. */
+  readonly phases: readonly PhaseReport[];
+  /** Of derived programs: what the point keeps for its derivatives. */
+  readonly residuals?: ResidualReport;
   /** Cycles of what belongs to no layer; with those of the layers they add up to `cycles`. */
   readonly outsideCycles: number;
   /** Cycles by submodule; they add up to `cycles`. */
@@ -31,11 +36,29 @@ export interface Report {
   readonly host: { readonly compileMs: number; readonly runMs: number; readonly macsPerSecond: number };
 }
 
+export interface PhaseReport {
+  readonly phase: Phase;
+  readonly cycles: number;
+  readonly macs: number;
+  readonly readBytes: number;
+  readonly writeBytes: number;
+}
+
+/** Values of the forward pass that the backward part or the product reads. */
+export interface ResidualReport {
+  readonly count: number;
+  readonly bytes: number;
+  /** The same by the node of the model that makes them. */
+  readonly nodes: readonly { readonly node: string; readonly operator: string; readonly count: number; readonly bytes: number }[];
+}
+
 export interface LayerReport {
   readonly name: string;
   /** The main ONNX operator; `nodes` lists all that the layer does. */
   readonly operator: string;
   readonly nodes: KernelDebug["nodes"];
+  /** That of the main node, in derived programs. */
+  readonly phase?: Phase;
   readonly macs: number;
   readonly cycles: number;
   readonly predictedCycles: number;
@@ -58,7 +81,7 @@ export interface Roofline {
   readonly achieved: number;
 }
 
-export function buildReport(image: Image, machine: Machine, run: RunLike, host: HostFacts): Report {
+export function buildReport(image: Image, machine: Machine, run: RunLike, host: HostFacts, residuals?: ResidualReport): Report {
   const layers = image.debug.kernels.map((kernel, index) => layerReport(kernel, run.kernels[index] ?? nothing, machine));
   return {
     schema: reportSchema,
@@ -72,6 +95,8 @@ export function buildReport(image: Image, machine: Machine, run: RunLike, host: 
     instructions: { ...run.instructions, imageBytes: host.imageBytes, textBytes: textBytesOf(image) },
     units: run.units,
     layers,
+    phases: phaseReports(layers),
+    ...(residuals === undefined ? {} : { residuals }),
     outsideCycles: run.outside.cycles,
     submodules: run.submodules,
     host: { compileMs: host.compileMs, runMs: host.runMs, macsPerSecond: Math.round(ratio(run.macs, host.runMs / 1000)) },
@@ -97,6 +122,7 @@ function layerReport(kernel: KernelDebug, counters: KernelCountersLike, machine:
     name: kernel.name,
     operator: kernel.nodes[0]?.operator ?? "",
     nodes: kernel.nodes,
+    ...(kernel.nodes[0]?.phase === undefined ? {} : { phase: kernel.nodes[0].phase }),
     macs,
     cycles,
     predictedCycles: kernel.predictedCycles,
@@ -114,6 +140,14 @@ function layerReport(kernel: KernelDebug, counters: KernelCountersLike, machine:
       achieved: ratio(macs, cycles),
     },
   };
+}
+
+function phaseReports(layers: readonly LayerReport[]): PhaseReport[] {
+  return phaseNames.flatMap((phase) => {
+    const own = layers.filter((layer) => layer.phase === phase);
+    const total = (field: "cycles" | "macs" | "readBytes" | "writeBytes"): number => own.reduce((sum, layer) => sum + layer[field], 0);
+    return own.length === 0 ? [] : [{ phase, cycles: total("cycles"), macs: total("macs"), readBytes: total("readBytes"), writeBytes: total("writeBytes") }];
+  });
 }
 
 /** 0 where there is nothing to divide by: JSON has no infinity. */

@@ -17,7 +17,7 @@ export function printSchedule(schedule: Schedule): string {
 export function printKernel(tiled: TiledKernel): string[] {
   const { kernel, predicted } = tiled;
   const lines = [
-    `kernel ${kernel.name}  (${kernel.origins.map((o) => (o.operator === "" ? o.node : `${o.operator} "${o.node}"`)).join(", ")})`,
+    `kernel ${kernel.name}  (${kernel.origins.map((o) => `${o.operator === "" ? o.node : `${o.operator} "${o.node}"`}${o.phase === undefined ? "" : ` ${o.phase}`}`).join(", ")})`,
     `  dims ${kernel.dims.map((d, i) => `${d.name}=${d.extent}${i < kernel.parallel ? "" : "*"}`).join(" ")}`,
     `  predicted ${predicted.cycles} cycles, bound by ${predicted.boundBy}: array ${predicted.arrayCycles}, load ${predicted.loadCycles}, store ${predicted.storeCycles}, vector ${predicted.vectorCycles}; reads ${predicted.readBytes}, writes ${predicted.writeBytes} bytes`,
   ];

@@ -9,7 +9,7 @@
 import { fail, type TensorType } from "@systole/base";
 import { emitImage } from "@systole/codegen";
 import { importModel, type ImportedModel } from "@systole/frontend-onnx";
-import { buildLossNamed, gaussNewtonGraph, lossGradient, lossGraph, optimizeTrainable, trainableParameters, verifyGraph, type Graph, type LossPiece } from "@systole/ir";
+import { buildLossNamed, deriveLoss, lossGraph, optimizeTrainable, trainableParameters, verifyGraph, type Graph, type KeptResidual, type LossPiece } from "@systole/ir";
 import type { Machine } from "@systole/isa";
 import { schedule, verifySchedule } from "@systole/scheduler";
 import { atScores } from "./scores.ts";
@@ -33,6 +33,8 @@ export interface Derivatives extends Compiled {
   readonly lossGraph: Graph;
   /** Type of the scores that the loss sees. */
   readonly scores: TensorType;
+  /** What the backward part and the product read of the forward values. */
+  readonly residuals: readonly KeptResidual[];
 }
 
 export function differentiate(bytes: Uint8Array, machine: Machine, options: DifferentiateOptions): Derivatives {
@@ -43,13 +45,13 @@ export function differentiate(bytes: Uint8Array, machine: Machine, options: Diff
   if (parameters.length === 0) fail("E0209", "the model has no trainable parameters", {}, ["Trainable are float initializers except running statistics; --freeze takes some away."]);
   const scores = network.outputs[0]!.value.type;
   const pieces: readonly LossPiece[] = [{ output, loss: buildLossNamed(options.loss, { scores, target: options.target }) }];
-  const derived = options.product === true ? gaussNewtonGraph(network, pieces, parameters) : lossGradient(network, pieces, parameters);
+  const { graph: derived, residuals } = deriveLoss(network, pieces, parameters, options.product === true);
   verifyGraph(derived);
   const graph = optimizeTrainable(derived, options.passes);
   verifyGraph(graph);
   const scheduled = schedule(graph, machine, { batch: model.inputs[0]?.type.shape[0] ?? 1, ...options });
   verifySchedule(scheduled, machine);
-  return { model, graph, schedule: scheduled, image: emitImage(scheduled, machine), parameters, lossGraph: lossGraph(network, pieces), scores };
+  return { model, graph, schedule: scheduled, image: emitImage(scheduled, machine), parameters, lossGraph: lossGraph(network, pieces), scores, residuals };
 }
 
 function onlyOutput(model: ImportedModel): string {

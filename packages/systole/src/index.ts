@@ -15,4 +15,4 @@ export {
 } from "@systole/base";
 export { differentiate, type Derivatives, type DifferentiateOptions } from "./differentiate.ts";
 export { checkGradient, checkSymmetry, signDirection, type GradientCheck, type SymmetryCheck } from "./checkDerivatives.ts";
-export { checkClassNumbers, lossNames } from "@systole/ir";
+export { checkClassNumbers, lossNames, residualBytes, trainableParameters, type KeptResidual } from "@systole/ir";

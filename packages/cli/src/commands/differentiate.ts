@@ -1,7 +1,7 @@
 /** @file `systole differentiate`: loss, gradient and, for a direction, the Gauss-Newton product of a model, computed by the device. */
-import { buildReport, renderReport } from "@systole/report";
+import { buildReport, renderReport, type ResidualReport } from "@systole/report";
 import {
-  checkClassNumbers, checkGradient, checkSymmetry, Device, differentiate, fail, formatType, isFloat, sameShape, signDirection, writeImage,
+  byteCount, checkClassNumbers, checkGradient, checkSymmetry, Device, differentiate, fail, formatType, isFloat, residualBytes, sameShape, signDirection, writeImage,
   type Derivatives, type Run, type Tensor,
 } from "@systole/systole";
 import { compileOptions, type GivenTensor } from "../compiling.ts";
@@ -47,13 +47,23 @@ export function differentiateCommand(terminal: Terminal, path: string, flags: Di
   const v = direction === undefined ? defaultDirection(derivatives, 0) : chosenDirection(derivatives, direction, flags.vector!);
   const begun = terminal.now();
   const run = runWith(terminal, device, derivatives, inputs, v);
-  const report = buildReport(derivatives.image, machine, run, { compileMs, runMs: terminal.now() - begun, imageBytes: writeImage(derivatives.image).length });
+  const report = buildReport(derivatives.image, machine, run, { compileMs, runMs: terminal.now() - begun, imageBytes: writeImage(derivatives.image).length }, residualReport(derivatives));
   const results = [...run.outputs].filter(([name]) => name === "loss" || name.startsWith("g/") || (direction !== undefined && (name.startsWith("Gv/") || name.startsWith("Jv"))));
   writeWhole(flags.out, writeNpz(new Map(results)));
   if (flags.report !== undefined) writeWhole(flags.report, `${JSON.stringify(report, undefined, 2)}\n`);
   terminal.out(`${renderReport(report)}\nloss ${Number(run.outputs.get("loss")!.data[0])}\n${results.length} tensors for ${derivatives.parameters.length} parameters in ${flags.out}\n`);
   if (flags.check !== true) return 0;
   return printCheck(terminal, derivatives, device, inputs, run, v);
+}
+
+function residualReport({ residuals }: Derivatives): ResidualReport {
+  const nodes = new Map<string, ResidualReport["nodes"][number]>();
+  for (const { type, origin: { node, operator } } of residuals) {
+    const key = JSON.stringify([node, operator]);
+    const known = nodes.get(key) ?? { node, operator, count: 0, bytes: 0 };
+    nodes.set(key, { ...known, count: known.count + 1, bytes: known.bytes + byteCount(type) });
+  }
+  return { count: residuals.length, bytes: residualBytes(residuals), nodes: [...nodes.values()] };
 }
 
 /** A NaN in the input would make every result NaN: say where it stands instead. */

@@ -1,5 +1,7 @@
 /** @file What `inspect` shows, as data: model, graph, schedule, memory plan, image, code; each piece of code with its ONNX nodes. */
-import { disassembleInstruction, limits, parseElf, writeImage, type Graph, type Image, type Routine, type Schedule, type TiledKernel } from "@systole/systole";
+import {
+  disassembleInstruction, limits, parseElf, trainableParameters, writeImage, type Compiled, type Graph, type Image, type KernelDebug, type Routine, type Schedule, type Tensor, type TiledKernel,
+} from "@systole/systole";
 import { textBytesOf } from "@systole/report";
 import type { InspectPart } from "../commands/inspect.ts";
 import type { Program } from "../compiling.ts";
@@ -18,7 +20,7 @@ export function describeProgram(file: string, program: Program, parts: readonly 
           opset: compiled.model.opset,
           inputs: compiled.model.inputs.map(({ name, type, stated }) => ({ name, ...typeData(type), stated })),
           outputs: compiled.model.outputs.map(({ name, type, stated }) => ({ name, ...typeData(type), stated })),
-          parameters: compiled.model.graph.parameters.map(({ name, tensor }) => ({ name, ...typeData(tensor) })),
+          parameters: describeParameters(compiled).map(({ name, tensor, trainable }) => ({ name, ...typeData(tensor), trainable })),
         }
       : {}),
     ...(compiled !== undefined && shows("graph") ? { graph: graphData(compiled.graph) } : {}),
@@ -26,6 +28,12 @@ export function describeProgram(file: string, program: Program, parts: readonly 
     ...(shows("image") ? { image: imageData(image) } : {}),
     ...(shows("code") ? { routines: routineData(image) } : {}),
   };
+}
+
+/** The parameters of the model, and whether training may change them. */
+export function describeParameters({ model: { graph } }: Compiled): readonly { readonly name: string; readonly tensor: Tensor; readonly trainable: boolean }[] {
+  const trainable = new Set(trainableParameters(graph));
+  return graph.parameters.map(({ name, tensor }) => ({ name, tensor, trainable: trainable.has(name) }));
 }
 
 function typeData(type: { readonly dtype: string; readonly shape: readonly number[] }): { readonly dtype: string; readonly shape: readonly number[] } {
@@ -37,7 +45,7 @@ function graphData(graph: Graph): Json {
     inputs: graph.inputs.map(({ name, value }) => ({ name, value: value.id, ...typeData(value.type) })),
     nodes: graph.nodes.map((node) => ({
       op: node.op, inputs: node.inputs.map((value) => value.id), outputs: node.outputs.map((value) => ({ value: value.id, ...typeData(value.type) })),
-      params: plain(node.params), node: node.origin.node, operator: node.origin.operator,
+      params: plain(node.params), ...node.origin,
     })),
     outputs: graph.outputs.map(({ name, value }) => ({ name, value: value.id })),
   };
@@ -65,7 +73,7 @@ function scheduleData(schedule: Schedule): Json {
 function kernelData(tiled: TiledKernel): Json {
   const { kernel } = tiled;
   return {
-    name: kernel.name, nodes: kernel.origins.map(({ node, operator }) => ({ node, operator })), engine: kernel.engine.kind,
+    name: kernel.name, nodes: kernel.origins.map((origin) => ({ ...origin })), engine: kernel.engine.kind,
     dims: kernel.dims.map((dim, i) => ({ name: dim.name, extent: dim.extent, tile: tiled.tile[i] ?? 1, parallel: i < kernel.parallel })),
     levels: tiled.levels.map((level) => ({ dim: kernel.dims[level.dim]?.name ?? "", step: level.step, count: level.count, kind: level.kind })),
     dataflow: tiled.dataflow, panelColumns: tiled.panelColumns,
@@ -111,6 +119,6 @@ function routineData(image: Image): Json {
 }
 
 /** The ONNX nodes whose work a routine does. */
-export function nodesOf(image: Image, routine: Routine): readonly { readonly node: string; readonly operator: string }[] {
+export function nodesOf(image: Image, routine: Routine): KernelDebug["nodes"] {
   return routine.kernel === undefined ? [] : (image.debug.kernels[routine.kernel]?.nodes ?? []);
 }

@@ -3,7 +3,7 @@ import { bytesText, renderTable, textBytesOf } from "@systole/report";
 import { disassembleRoutines, elementCount, formatType, printGraph, printSchedule, type Compiled, type Image } from "@systole/systole";
 import type { InspectPart } from "../commands/inspect.ts";
 import type { Program } from "../compiling.ts";
-import { nodesOf, sectionsOf } from "./data.ts";
+import { describeParameters, nodesOf, sectionsOf } from "./data.ts";
 
 export function renderProgram(file: string, program: Program, parts: readonly InspectPart[]): string {
   const { compiled, image } = program;
@@ -20,13 +20,14 @@ export function renderProgram(file: string, program: Program, parts: readonly In
 function renderModel(file: string, compiled: Compiled): string {
   const { model } = compiled;
   const values = (title: string, list: typeof model.inputs): string[] => list.map(({ name, type, stated }) => `  ${title} ${name} ${formatType(type)}, in the file ${stated}`);
-  const { parameters } = model.graph;
+  const parameters = describeParameters(compiled);
+  const numbers = (list: typeof parameters): number => list.reduce((sum, { tensor }) => sum + elementCount(tensor.shape), 0);
   return [
     `${file}: model "${model.graph.name}", opset ${model.opset}`,
     ...values("input", model.inputs),
     ...values("output", model.outputs),
-    ...parameters.map(({ name, tensor }) => `  parameter ${name} ${formatType(tensor)}`),
-    `  ${parameters.reduce((sum, { tensor }) => sum + elementCount(tensor.shape), 0)} trained numbers`,
+    ...parameters.map(({ name, tensor, trainable }) => `  parameter ${name} ${formatType(tensor)} ${trainable ? "trainable" : "fixed"}`),
+    `  ${numbers(parameters)} numbers in parameters, ${numbers(parameters.filter(({ trainable }) => trainable))} of them trainable`,
     "",
   ].join("\n");
 }

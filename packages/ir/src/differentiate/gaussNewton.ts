@@ -5,12 +5,13 @@
  */
 import { fail, formatType, sameShape } from "@systole/base";
 import { GraphBuilder } from "../builder.ts";
-import type { Graph, Value } from "../graph.ts";
+import { definitions, type Graph, type Origin, type Value } from "../graph.ts";
 import { removeDeadCode } from "../passes/deadCode.ts";
 import { add } from "../primitives/emit.ts";
 import { Declarations, inline, type Bindings } from "./inline.ts";
 import { linearize, type Linearized, type Residual } from "./linearize.ts";
 import { cotangentName, sourcesOf, tangentName, targetsOf } from "./names.ts";
+import { forwardAndBackward, inPhase } from "./phases.ts";
 import { transposeLinear } from "./transpose.ts";
 import { inlinePoint } from "./vjp.ts";
 
@@ -29,7 +30,19 @@ export interface GaussNewton {
   readonly point: Graph;
   /** Inputs `v/NAME`, the residuals, and inputs and parameters of the network that it needs; outputs `Gv/NAME` and `Jv` (of several pieces: `Jv/OUTPUT`). */
   readonly product: Graph;
+  /** What the product reads of the point. */
   readonly residuals: readonly Residual[];
+}
+
+/** One graph for a whole evaluation, and what its backward part and its product read of the forward values. */
+export interface DerivedLoss {
+  readonly graph: Graph;
+  readonly residuals: readonly KeptResidual[];
+}
+
+export interface KeptResidual extends Residual {
+  /** Of the node that makes it. */
+  readonly origin: Origin;
 }
 
 interface LinearizedPiece extends LossPiece {
@@ -50,12 +63,49 @@ export function lossGraph(network: Graph, pieces: readonly LossPiece[]): Graph {
 
 /** Outputs `loss`, `g/NAME` for each name in `wrt`, and `y/OUTPUT`. */
 export function lossGradient(network: Graph, pieces: readonly LossPiece[], wrt: readonly string[]): Graph {
-  const { point, residuals } = gaussNewton(network, pieces, wrt);
-  const names = new Set(residuals.map(({ name }) => name));
-  return removeDeadCode({ ...point, name: `${network.name}.gradient`, outputs: point.outputs.filter(({ name }) => !names.has(name)) });
+  return deriveLoss(network, pieces, wrt, false).graph;
+}
+
+/** Point and product in one graph: outputs `loss`, `g/NAME`, `y/OUTPUT`, `Gv/NAME` and `Jv` for a direction given as inputs `v/NAME`. */
+export function gaussNewtonGraph(network: Graph, pieces: readonly LossPiece[], wrt: readonly string[]): Graph {
+  return deriveLoss(network, pieces, wrt, true).graph;
+}
+
+/** `lossGradient`, or `gaussNewtonGraph` with a product, together with the residuals. */
+export function deriveLoss(network: Graph, pieces: readonly LossPiece[], wrt: readonly string[], withProduct: boolean): DerivedLoss {
+  const { point, product, residuals, gradientResiduals } = parts(network, pieces, wrt);
+  const madeBy = originsOf(point);
+  const kept = new Set(residuals.map(({ name }) => name));
+  if (!withProduct) {
+    const outputs = point.outputs.filter(({ name }) => !kept.has(name));
+    return { graph: removeDeadCode({ ...point, name: `${network.name}.gradient`, outputs }), residuals: gradientResiduals.map(madeBy) };
+  }
+  const b = new GraphBuilder();
+  const declarations = new Declarations(b);
+  const values = inline(b, point, declarations.of(point));
+  for (const { name } of point.outputs) if (!kept.has(name)) b.output(name, values.get(name)!);
+  const bound = new Map(residuals.map(({ name }) => [name, values.get(name)!]));
+  for (const [name, value] of inline(b, product, declarations.of(product, bound))) b.output(name, value);
+  return { graph: removeDeadCode(b.build(`${network.name}.gauss-newton`)), residuals: residuals.map(madeBy) };
 }
 
 export function gaussNewton(network: Graph, pieces: readonly LossPiece[], wrt: readonly string[]): GaussNewton {
+  const { point, product, residuals } = parts(network, pieces, wrt);
+  return { point, product, residuals };
+}
+
+function originsOf(point: Graph): (residual: Residual) => KeptResidual {
+  const defined = definitions(point);
+  const values = new Map(point.outputs.map(({ name, value }) => [name, value]));
+  return (residual) => ({ ...residual, origin: defined.get(values.get(residual.name)!)?.origin ?? { node: "", operator: "" } });
+}
+
+interface Parts extends GaussNewton {
+  /** What the transposed map alone reads. */
+  readonly gradientResiduals: readonly Residual[];
+}
+
+function parts(network: Graph, pieces: readonly LossPiece[], wrt: readonly string[]): Parts {
   checkPieces(network, pieces);
   const sources = sourcesOf(network, wrt);
   const net = linearize(network, { wrt, of: [...new Set(pieces.map(({ output }) => output))] });
@@ -64,25 +114,17 @@ export function gaussNewton(network: Graph, pieces: readonly LossPiece[], wrt: r
     ...piece,
     linearized: linearize(piece.loss, { wrt: ["scores"], of: ["gradient"], residualPrefix: pieces.length === 1 ? "h." : `h${i}.` }),
   }));
-  const { graph: point, available } = pointGraph(network.name, net, transposed, linearized, wrt);
-  const product = productGraph(network.name, net, transposed, linearized, sources);
-  const read = new Set(product.inputs.map(({ name }) => name));
-  const residuals = available.filter(({ name }) => read.has(name));
-  const dropped = new Set(available.filter(({ name }) => !read.has(name)).map(({ name }) => name));
-  return { point: removeDeadCode({ ...point, outputs: point.outputs.filter(({ name }) => !dropped.has(name)) }), product, residuals };
-}
-
-/** Point and product in one graph: outputs `loss`, `g/NAME`, `y/OUTPUT`, `Gv/NAME` and `Jv` for a direction given as inputs `v/NAME`. */
-export function gaussNewtonGraph(network: Graph, pieces: readonly LossPiece[], wrt: readonly string[]): Graph {
-  const { point, product, residuals } = gaussNewton(network, pieces, wrt);
-  const b = new GraphBuilder();
-  const declarations = new Declarations(b);
-  const values = inline(b, point, declarations.of(point));
-  const kept = new Set(residuals.map(({ name }) => name));
-  for (const { name } of point.outputs) if (!kept.has(name)) b.output(name, values.get(name)!);
-  const bound = new Map(residuals.map(({ name }) => [name, values.get(name)!]));
-  for (const [name, value] of inline(b, product, declarations.of(product, bound))) b.output(name, value);
-  return removeDeadCode(b.build(`${network.name}.gauss-newton`));
+  const { graph, available } = pointGraph(network.name, net, transposed, linearized, wrt);
+  const product = inPhase(productGraph(network.name, net, transposed, linearized, sources), "product");
+  const readBy = ({ inputs }: Graph): readonly Residual[] => {
+    const read = new Set(inputs.map(({ name }) => name));
+    return available.filter(({ name }) => read.has(name));
+  };
+  const residuals = readBy(product);
+  const unread = new Set(available.filter((one) => !residuals.includes(one)).map(({ name }) => name));
+  const point = removeDeadCode({ ...graph, outputs: graph.outputs.filter(({ name }) => !unread.has(name)) });
+  const isForward = (name: string): boolean => name === "loss" || name.startsWith("y/");
+  return { point: forwardAndBackward(point, isForward), product, residuals, gradientResiduals: readBy(transposed) };
 }
 
 function pointGraph(name: string, net: Linearized, transposed: Graph, pieces: readonly LinearizedPiece[], wrt: readonly string[]): { readonly graph: Graph; readonly available: readonly Residual[] } {

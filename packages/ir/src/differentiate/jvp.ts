@@ -8,6 +8,7 @@ import { jvpPrimitive } from "../primitives/index.ts";
 import type { Tangent } from "../primitives/primitive.ts";
 import { copyNode, Declarations, underOrigin } from "./inline.ts";
 import { sourcesOf, tangentName, targetsOf, type DerivativeOptions } from "./names.ts";
+import { ancestors } from "./phases.ts";
 
 /**
  * The graph with a further input `d.NAME` for each name in `wrt` and a further output `d.NAME` for each output in `of`: its tangent.
@@ -20,6 +21,7 @@ export function jvp(graph: Graph, options: DerivativeOptions): Graph {
   const bindings = new Declarations(b).of(graph);
   const values = new Map<Value, Value>([...graph.inputs, ...graph.parameters].map(({ name, value }) => [value, bindings.get(name)!]));
   const tangents = new Map<Value, Value>(sources.map(({ name, value }) => [value, b.input(tangentName(name), value.type)]));
+  // Where no derivative is asked for none has to exist.
   const wanted = ancestors(graph, targets.map(({ value }) => value));
   for (const node of graph.nodes) {
     const outputs = copyNode(b, node, node.inputs.map((value) => values.get(value)!));
@@ -40,16 +42,4 @@ function tangentsOf(b: GraphBuilder, node: Node, values: ReadonlyMap<Value, Valu
   if (given.every((tangent) => tangent === undefined) || !node.outputs.some(({ type }) => isFloat(type.dtype))) return [];
   const at = (list: readonly Value[]): readonly Value[] => list.map((value) => values.get(value)!);
   return underOrigin(b, node, () => jvpPrimitive(b, node.op, { inputs: at(node.inputs), outputs: at(node.outputs), params: node.params, tangents: given }));
-}
-
-/** The nodes that the values need: where no derivative is asked for none has to exist. */
-function ancestors(graph: Graph, values: readonly Value[]): ReadonlySet<Node> {
-  const needed = new Set(values);
-  const result = new Set<Node>();
-  for (const node of graph.nodes.toReversed()) {
-    if (!node.outputs.some((value) => needed.has(value))) continue;
-    result.add(node);
-    for (const value of node.inputs) needed.add(value);
-  }
-  return result;
 }

@@ -6,6 +6,7 @@ import { removeDeadCode } from "../passes/deadCode.ts";
 import { Declarations, inline, signature, type Bindings } from "./inline.ts";
 import { linearize, type Linearized } from "./linearize.ts";
 import { cotangentName, targetsOf, type DerivativeOptions } from "./names.ts";
+import { forwardAndBackward } from "./phases.ts";
 import { transposeLinear } from "./transpose.ts";
 
 /**
@@ -21,7 +22,7 @@ export function vjp(graph: Graph, options: DerivativeOptions): Graph {
   const cotangents = targets.map(({ name, value }) => [cotangentName(name), b.input(cotangentName(name), value.type)] as const);
   const transposed = inline(b, transposeLinear(linearized.linear, linearized.tangents), new Map([...readable, ...cotangents]));
   for (const name of options.wrt) b.output(cotangentName(name), transposed.get(cotangentName(name))!);
-  return removeDeadCode(b.build(`${graph.name}.vjp`));
+  return phased(graph, removeDeadCode(b.build(`${graph.name}.vjp`)));
 }
 
 /** The graph with a further output `g/NAME` for each name in `wrt`: the gradient of the scalar output `of`. */
@@ -35,7 +36,12 @@ export function gradient(graph: Graph, wrt: readonly string[], of: string): Grap
   const seed = b.constant(tensor(value.type.dtype, [], [1]));
   const transposed = inline(b, transposeLinear(linearized.linear, linearized.tangents), new Map([...readable, [cotangentName(of), seed]]));
   for (const name of wrt) b.output(`g/${name}`, transposed.get(cotangentName(name))!);
-  return removeDeadCode(b.build(`${graph.name}.gradient`));
+  return phased(graph, removeDeadCode(b.build(`${graph.name}.gradient`)));
+}
+
+function phased(original: Graph, derived: Graph): Graph {
+  const names = new Set(original.outputs.map(({ name }) => name));
+  return forwardAndBackward(derived, (name) => names.has(name));
 }
 
 export interface InlinedPoint {

@@ -52,6 +52,6 @@ export const sort: Primitive<SortParams> = {
       const index = b.apply("iota", [], { dtype: "i64", shape, axis: a });
       return add(b, sum, mul(b, index, numberLike(b, index, strides[a]!)));
     }, mul(b, positions!, numberLike(b, positions!, strides[axis]!)));
-    return [b.apply("gather", [reshapeTo(b, dx!, [count]), rows], {}), undefined];
+    return [b.apply("gather", [reshapeTo(b, dx!, [count]), rows], { distinct: true }), undefined];
   },
 };

@@ -75,7 +75,10 @@ function winners(b: Emit, x: Value, y: Value, dx: Value, { window, strides, padd
   const count = elementCount(shape);
   if (count === 0) return undefined;
   const index = b.apply("window_argmax", [x], { window, strides, padding, dilation, dtype: "i32" });
-  const picked = b.apply("gather", [reshapeTo(b, dx, [count]), index], {});
+  // Windows that neither overlap nor lie in padding alone have maxima of their own.
+  const reach = window.map((extent, axis) => dilation[axis]! * (extent - 1) + 1);
+  const apart = reach.every((one, axis) => strides[axis]! >= one && Math.max(...padding[axis]!) < one);
+  const picked = b.apply("gather", [reshapeTo(b, dx, [count]), index], apart ? { distinct: true } : {});
   const covered: number[] = [];
   forEachWindow(shape, { window, strides, padding, dilation }, (_output, _elements, size) => covered.push(size === 0 ? 0 : 1));
   if (covered.every((one) => one === 1)) return picked;

@@ -1,5 +1,5 @@
 /** @file Reads the text form of `print.ts`. Types are checked by the verifier at the end. */
-import { fail, type TensorType } from "@systole/base";
+import { fail, phaseNames, type Phase, type TensorType } from "@systole/base";
 import type { Graph, GraphInput, GraphOutput, Node, Origin, Parameter, Value } from "../graph.ts";
 import { isPrimitive, type Params, type PrimitiveName } from "../primitives/index.ts";
 import { verifyGraph } from "../verify.ts";
@@ -110,11 +110,17 @@ function readParameters(s: Scanner): Readonly<Record<string, unknown>> {
 function readOrigin(reader: Reader, s: Scanner): Origin {
   if (!s.tries("loc(")) return { node: "", operator: "" };
   const [node, operator] = [s.string(), s.string()];
-  s.expect(")");
-  const key = JSON.stringify([node, operator]);
-  const origin = reader.origins.get(key) ?? { node, operator };
+  const phase = s.tries(")") ? undefined : readPhase(s);
+  const key = JSON.stringify([node, operator, phase]);
+  const origin = reader.origins.get(key) ?? { node, operator, ...(phase === undefined ? {} : { phase }) };
   reader.origins.set(key, origin);
   return origin;
+}
+
+function readPhase(s: Scanner): Phase {
+  const phase = phaseNames.find((name) => s.tries(name)) ?? s.wrong(`a phase: ${phaseNames.join(", ")}`);
+  s.expect(")");
+  return phase;
 }
 
 function use(reader: Reader, s: Scanner): Value {

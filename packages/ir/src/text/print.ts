@@ -33,8 +33,8 @@ export function printNode(node: Node, options: PrintOptions = {}): string {
   const params = entries.length === 0 ? "" : ` {${entries.join(", ")}}`;
   const types = node.outputs.map((value) => formatType(value.type)).join(", ");
   const names = node.outputs.map((value) => nameNote(value, undefined)).join("");
-  const { node: origin, operator } = node.origin;
-  const place = origin === "" && operator === "" ? "" : ` loc(${quote(origin)} ${quote(operator)})`;
+  const { node: origin, operator, phase } = node.origin;
+  const place = origin === "" && operator === "" && phase === undefined ? "" : ` loc(${quote(origin)} ${quote(operator)}${phase === undefined ? "" : ` ${phase}`})`;
   return `${results} = ${node.op}(${operands})${params} : ${types}${names}${place}`;
 }
 

@@ -1,5 +1,5 @@
 /** @file The bytes of an ELF file to an image. Damaged files end in E0401, E0402 (version) or E0404, whatever the damage. */
-import { dtypeNames, fail, InputError } from "@systole/base";
+import { dtypeNames, fail, InputError, phaseNames } from "@systole/base";
 import * as z from "zod";
 import { decodeInstructions } from "../decode.ts";
 import type { Image, Routine } from "../image.ts";
@@ -12,10 +12,11 @@ import { writeImage } from "./write.ts";
 const count = z.int().min(0);
 const noteSchema = z.strictObject({ version: z.int(), machine: z.string(), hash: z.string(), externalBytes: count, textAddress: count });
 const symbolsSchema = z.array(z.strictObject({ name: z.string(), kind: z.enum(["input", "output", "parameter", "state"]), dtype: z.enum(dtypeNames), shape: z.array(count), address: count }));
+const nodeSchema = z.strictObject({ node: z.string(), operator: z.string(), phase: z.exactOptional(z.enum(phaseNames)) });
 const debugSchema = z.strictObject({
   model: z.string(),
   kernels: z.array(z.strictObject({
-    name: z.string(), nodes: z.array(z.strictObject({ node: z.string(), operator: z.string() })), macs: z.number(), predictedCycles: z.number(), lowerBoundBytes: z.number(), tiling: z.string(),
+    name: z.string(), nodes: z.array(nodeSchema), macs: z.number(), predictedCycles: z.number(), lowerBoundBytes: z.number(), tiling: z.string(),
   })),
   routineKernels: z.array(z.int().min(-1)),
 });

@@ -50,7 +50,7 @@ export function originsOf(e: Expression): readonly Origin[] {
 }
 
 export function uniqueOrigins(origins: readonly Origin[]): Origin[] {
-  return origins.filter((o, i) => origins.findIndex((other) => other.node === o.node && other.operator === o.operator) === i);
+  return origins.filter((o, i) => origins.findIndex((other) => other.node === o.node && other.operator === o.operator && other.phase === o.phase) === i);
 }
 
 export function count(e: Expression): { stages: number; streams: number; engines: number } {

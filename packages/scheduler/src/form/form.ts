@@ -5,8 +5,8 @@
  * A value is materialised when it is a graph output, is used more than once and is not just a view, when an engine needs it,
  * or when the chain it would join is full (8 stages, 6 streams, one engine).
  */
-import { elementwiseOps, fail, internal, type ElementwiseName } from "@systole/base";
-import { uses, type Graph, type Node, type Params, type Value } from "@systole/ir";
+import { elementwiseOps, fail, internal, type ElementwiseName, type Phase } from "@systole/base";
+import { definitions, uses, type Graph, type Node, type Params, type Value } from "@systole/ir";
 import { readsOf, type Coordinate, type Kernel, type ScheduledTensor } from "../kernel.ts";
 import { isWhole, wholeView, type View } from "../view.ts";
 import { remapOutput } from "./access.ts";
@@ -33,9 +33,11 @@ class Former {
   readonly #graph: Graph;
   readonly #useCount = new Map<Value, number>();
   readonly #places = new Places();
+  readonly #definitions: ReadonlyMap<Value, Node>;
 
   constructor(graph: Graph) {
     this.#graph = graph;
+    this.#definitions = definitions(graph);
     for (const [value, nodes] of uses(graph)) this.#useCount.set(value, nodes.length);
     for (const output of graph.outputs) this.#useCount.set(output.value, (this.#useCount.get(output.value) ?? 0) + 1);
   }
@@ -122,9 +124,15 @@ class Former {
     }
     const t = this.#places.tensor(name, "output", value.type);
     if (!(expression.kind === "view" && this.#storeTransposed(expression.view, t))) {
-      this.#places.emitInto(expression, value.type, wholeView(t), { node: name, operator: "" }, name);
+      this.#places.emitInto(expression, value.type, wholeView(t), { node: name, operator: "", ...this.#phaseOf(value) }, name);
     }
     return t;
+  }
+
+  /** A copy to an output is part of what made the value. */
+  #phaseOf(value: Value): { readonly phase?: Phase } {
+    const phase = this.#definitions.get(value)?.origin.phase;
+    return phase === undefined ? {} : { phase };
   }
 
   #storeTransposed(view: View, output: ScheduledTensor): boolean {

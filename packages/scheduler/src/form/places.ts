@@ -61,7 +61,7 @@ export class Places {
     const epilogue = this.chain(expression, type.dtype, (view) => view, (axis) => axis);
     const origins = uniqueOrigins([...(engine === undefined ? [] : [engine.origin, ...engine.origins]), ...originsOf(expression)]);
     // Movement alone has no work of its own: the copy belongs to whoever asked for it.
-    const whose = origins.length > 0 ? origins : [origin.node === "" ? { node: purpose, operator: "" } : origin];
+    const whose = origins.length > 0 ? origins : [origin.node === "" ? { ...origin, node: purpose, operator: "" } : origin];
     this.push({ origins: whose, dims, parallel: engine?.parallel ?? dims.length, engine: engine?.engine ?? { kind: "none" }, epilogue, output: accessOf(place) }, whose[0]!);
   }
 
