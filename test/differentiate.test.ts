@@ -76,6 +76,17 @@ describe.each(cases)("$network under $loss", (row) => {
   });
 });
 
+test("no Jacobian is ever built: no tensor of the derived program is much larger than the largest of the network", () => {
+  for (const row of cases) {
+    const elements = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+    const { graph } = importModel(smallNetwork(row.network, size));
+    const values = [...graph.inputs, ...graph.parameters].map(({ value }) => value).concat(graph.nodes.flatMap((node) => node.outputs));
+    const largest = Math.max(...values.map((value) => elements(value.type.shape)));
+    const { derivatives } = derive(row, machines[0]!);
+    for (const t of derivatives.schedule.tensors) expect(elements(t.type.shape), `${row.network}: ${t.name}`).toBeLessThanOrEqual(2 * largest);
+  }
+});
+
 test("what cannot be differentiated is a diagnostic", () => {
   const bytes = smallNetwork("perceptron", size);
   const code = (options: Partial<DifferentiateOptions>) => {
@@ -90,6 +101,7 @@ test("what cannot be differentiated is a diagnostic", () => {
   expect(code({})).toBe("E0203");
   expect(code({ loss: "cross-entropy", target: { dtype: "i64", shape: [77] } })).toBe("E0203");
   expect(code({ loss: "no-such-loss" })).toBe("E0603");
+  expect(code({ loss: "binary-cross-entropy", target: { dtype: "f32", shape: [2, 10] } })).toBe("E0603");
   expect(code({ output: "no such output" })).toBe("E0601");
   expect(code({ freeze: ["*"] })).toBe("E0209");
 });

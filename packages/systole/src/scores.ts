@@ -11,6 +11,12 @@ const normalisers: Readonly<Record<string, readonly string[]>> = {
   "binary-cross-entropy": ["Sigmoid"],
 };
 
+/** Ends that are no logits of the loss: their values are bounded or normalised in another way, and the loss would be a wrong number. */
+const mistakes: Readonly<Record<string, readonly string[]>> = {
+  "cross-entropy": ["Sigmoid", "Hardmax", "HardSigmoid"],
+  "binary-cross-entropy": ["Softmax", "LogSoftmax", "Hardmax", "HardSigmoid"],
+};
+
 /** Movement that keeps every element in its row-major place: the logits may be seen through it. */
 const transparent = ["Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"];
 
@@ -18,17 +24,24 @@ const transparent = ["Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"];
 export function atScores(graph: Graph, outputName: string, loss: string): Graph {
   const output = graph.outputs.find(({ name }) => name === outputName);
   if (output === undefined) return fail("E0601", `the model has no output "${outputName}"`, { value: outputName }, [`It has ${graph.outputs.map(({ name }) => name).join(", ")}.`]);
-  const logits = logitsOf(graph, output, normalisers[loss] ?? []);
+  const logits = logitsOf(graph, output, loss);
   return { ...graph, outputs: [{ name: outputName, value: logits ?? output.value }] };
 }
 
-function logitsOf(graph: Graph, output: GraphOutput, operators: readonly string[]): Value | undefined {
+function logitsOf(graph: Graph, output: GraphOutput, loss: string): Value | undefined {
+  if (normalisers[loss] === undefined) return undefined;
   const defined = definitions(graph);
   let value = output.value;
   for (;;) {
     const node = defined.get(value);
     if (node === undefined) return undefined;
-    if (operators.includes(node.origin.operator)) return through(graph, node, output);
+    const { node: name, operator } = node.origin;
+    if (normalisers[loss]!.includes(operator)) {
+      return through(graph, node, output) ?? fail("E0603", `${loss} cannot see the logits of this ${operator}`, { node: name, operator }, ["Its result must have the shape of the output; export the network without it."]);
+    }
+    if (mistakes[loss]!.includes(operator)) {
+      return fail("E0603", `${loss} of a network that ends in ${operator}`, { node: name, operator }, [`${loss} takes logits, or a network that ends in ${normalisers[loss]!.join(" or ")}.`]);
+    }
     const before = transparent.includes(node.origin.operator) ? node.inputs[0] : undefined;
     if (before === undefined) return undefined;
     value = before;

@@ -6,6 +6,7 @@ import { canonicalizeLayout } from "./canonicalizeLayout.ts";
 import { commonSubexpressions } from "./commonSubexpressions.ts";
 import { deadCode } from "./deadCode.ts";
 import { foldConstants } from "./foldConstants.ts";
+import { matrixChain } from "./matrixChain.ts";
 import { simplify } from "./simplify.ts";
 
 /** Only for inference: afterwards the graph has no parameters and cannot be differentiated. */
@@ -15,6 +16,9 @@ export const inferencePasses: readonly Pass<Graph>[] = [bindParameters, dropGrad
 export const cleanupPasses: readonly Pass<Graph>[] = [foldConstants, simplify, commonSubexpressions, canonicalizeLayout, deadCode];
 
 export const graphPasses: readonly Pass<Graph>[] = [...inferencePasses, ...cleanupPasses];
+
+/** Change roundings; in no other list: whoever wants them runs them before the others. `reorderChains` also says what they did. */
+export const reassociationPasses: readonly Pass<Graph>[] = [matrixChain];
 
 /** A bound against rules that undo each other; real graphs need two or three rounds. */
 const maximalRounds = 16;
