@@ -1,7 +1,7 @@
 /**
- * @file Speed of compiler and device beside ONNX Runtime Web: `npm run bench [-- --only NAME] [--runs N]`. All machines and ONNX
- * Runtime take turns within one process, so that whatever else the host does falls on all of them; medians are told. Writes
- * bench/latest.md, with `--only` to the terminal alone.
+ * @file Speed of compiler and device beside ONNX Runtime Web, cost of derivatives: `npm run bench [-- --only NAME] [--runs N]`. All
+ * machines and ONNX Runtime take turns within one process, so that whatever else the host does falls on all of them; medians are told.
+ * Writes bench/latest.md, with `--only` to the terminal alone. With SYSTOLE_JAX_PYTHON=PYTHON derivatives stand beside JAX.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,6 +10,8 @@ import { parseArgs } from "node:util";
 import { Device, compile, presets, writeImage, type Graph, type Image, type Machine, type Run, type Tensor } from "@systole/systole";
 import * as ort from "onnxruntime-web";
 import { randomTensor } from "../test/support.ts";
+import { derivativeModels, measureDerivatives, type DerivativeModel, type DerivativeResult, type LoadedDerivativeModel } from "./derivatives.ts";
+import { derivativeSections } from "./derivativeTables.ts";
 import { models, type BenchModel } from "./models.ts";
 import { document, type MachineResult, type ModelResult } from "./tables.ts";
 
@@ -101,23 +103,35 @@ function resultOf({ subject, run, error }: { readonly subject: Subject; readonly
 }
 
 const { values: options } = parseArgs({ options: { only: { type: "string" }, runs: { type: "string" } } });
-const chosen = models.filter((model) => options.only === undefined || model.name.includes(options.only));
-if (chosen.length === 0) {
-  process.stderr.write(`no model is called ${options.only}; there are ${models.map((model) => model.name).join(", ")}\n`);
+const isChosen = ({ name }: { readonly name: string }): boolean => options.only === undefined || name.includes(options.only);
+const runsOf = (model: { readonly runs: number }): number => (options.runs === undefined || model.runs === 0 ? model.runs : Math.max(1, Number(options.runs)));
+const chosen = models.filter(isChosen);
+const chosenDerivatives = derivativeModels.filter(isChosen);
+if (chosen.length + chosenDerivatives.length === 0) {
+  const names = new Set([...models, ...derivativeModels].map(({ name }) => name));
+  process.stderr.write(`no model is called ${options.only}; there are ${[...names].join(", ")}\n`);
   process.exit(2);
 }
-const results: ModelResult[] = [];
-const missing: string[] = [];
-for (const model of chosen) {
-  const bytes = model.load();
-  if (bytes === undefined) {
-    missing.push(model.name);
-    continue;
+
+/** Measures the models whose files are there and tells which are not. */
+async function measureAll<M extends { readonly name: string; readonly load: () => L | undefined }, L, R>(all: readonly M[], body: (model: M, loaded: L) => R | Promise<R>): Promise<{ readonly results: R[]; readonly missing: string[] }> {
+  const results: R[] = [];
+  const missing: string[] = [];
+  for (const model of all) {
+    const loaded = model.load();
+    if (loaded === undefined) {
+      missing.push(model.name);
+      continue;
+    }
+    const begun = now();
+    results.push(await body(model, loaded));
+    process.stderr.write(`${model.name}: ${((now() - begun) / 1000).toFixed(1)} s\n`);
   }
-  const begun = now();
-  results.push(await measure(model, bytes, options.runs === undefined ? model.runs : Math.max(1, Number(options.runs))));
-  process.stderr.write(`${model.name}: ${((now() - begun) / 1000).toFixed(1)} s\n`);
+  return { results, missing };
 }
-const text = document(results, missing);
+
+const forward = await measureAll<BenchModel, Uint8Array, ModelResult>(chosen, (model, bytes) => measure(model, bytes, runsOf(model)));
+const derived = await measureAll<DerivativeModel, LoadedDerivativeModel, DerivativeResult>(chosenDerivatives, (model, loaded) => measureDerivatives(model, loaded, runsOf(model)));
+const text = document(forward.results, forward.missing, chosenDerivatives.length === 0 ? [] : derivativeSections(derived.results, derived.missing));
 if (options.only === undefined) writeFileSync(join(import.meta.dirname, "latest.md"), text);
 process.stdout.write(text);

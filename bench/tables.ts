@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
+import { grouped, milliseconds, table } from "./markdown.ts";
 
 export interface MachineResult {
   readonly machine: string;
@@ -29,22 +30,29 @@ export interface ModelResult {
   readonly machines: readonly MachineResult[];
 }
 
-const grouped = (n: number): string => Math.round(n).toString().replace(/\B(?=(\d{3})+$)/g, ",");
-const milliseconds = (ms: number): string => (ms < 10 ? ms.toFixed(2) : ms < 100 ? ms.toFixed(1) : grouped(ms));
 const rate = (macs: number, ms: number): string => (macs / ms / 1e6).toFixed(macs / ms / 1e6 < 1 ? 3 : 2);
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
-  return [line(head), line(head.map((_, i) => (i < 2 ? "---" : "---:"))), ...rows.map(line)].join("\n");
-}
-
-export function document(results: readonly ModelResult[], missing: readonly string[]): string {
+/** `more` are the lines of further sections. */
+export function document(results: readonly ModelResult[], missing: readonly string[], more: readonly string[]): string {
   const host = cpus();
   return [
     "# Benchmark",
     "",
     `Host: ${host[0]?.model.trim() ?? "unknown processor"}, ${host.length} cores, Node ${process.version}, one thread each.`,
-    "Written by `npm run bench`. Within one process the three machines and ONNX Runtime Web (WebAssembly SIMD, one thread) take turns;",
+    "Written by `npm run bench`.",
+    "",
+    ...(results.length + missing.length === 0 ? [] : forwardSections(results, missing)),
+    ...more,
+    "## Lines of source",
+    "",
+    table(["package", "files", "source", "tests"], sizes()),
+    "",
+  ].join("\n");
+}
+
+function forwardSections(results: readonly ModelResult[], missing: readonly string[]): string[] {
+  return [
+    "Within one process the three machines and ONNX Runtime Web (WebAssembly SIMD, one thread) take turns;",
     "times are medians of the rounds after the first. Values and cycles are both computed. The same multiply-adds are counted for all.",
     "",
     ...results.map((r) => `- ${r.name}: ${r.note}; ${grouped(r.macs)} multiply-adds, ${r.runs} rounds`),
@@ -68,11 +76,7 @@ export function document(results: readonly ModelResult[], missing: readonly stri
     "Compile time is that of a single compilation, ONNX bytes to image; the first of a process includes the warm-up of the host. The error is the",
     "largest difference from ONNX Runtime over `1e-4 relative + 1e-5 absolute`.",
     "",
-    "## Lines of source",
-    "",
-    table(["package", "files", "source", "tests"], sizes()),
-    "",
-  ].join("\n");
+  ];
 }
 
 function sizes(): string[][] {

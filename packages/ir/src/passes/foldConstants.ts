@@ -39,8 +39,10 @@ export const foldConstants = pass<Graph>("fold-constants", "Evaluates nodes on c
       return undefined;
     }
     const tensors = withoutFault(compute);
+    // What moves a named constant keeps its name.
+    const movedName = node.inputs.length === 1 ? node.inputs[0]!.name : undefined;
     return tensors?.map((value, i) => {
-      const folded = r.emit("constant", [], { value }, node.origin, node.outputs[i]!.name)[0]!;
+      const folded = r.emit("constant", [], { value }, node.origin, node.outputs[i]!.name ?? movedName)[0]!;
       known.set(folded, { tensor: () => value, source: byteCount(value), stored: true });
       return folded;
     });

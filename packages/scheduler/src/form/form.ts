@@ -97,7 +97,7 @@ class Former {
     const t = node.params.value;
     const first = t.data[0];
     if (first !== undefined && isSplat(t)) return { kind: "immediate", value: first };
-    return { kind: "view", view: wholeView(this.#places.constant(`constant${node.outputs[0]!.id}`, t)) };
+    return { kind: "view", view: wholeView(this.#places.constant(node.outputs[0]!.name ?? `constant${node.outputs[0]!.id}`, t)) };
   }
 
   #elementwise(node: Node): Expression {
