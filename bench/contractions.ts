@@ -6,7 +6,6 @@ import { elementCount } from "@systole/base";
 import { isNode, type Graph, type Node, type Value } from "@systole/ir";
 
 export interface Floors {
-  readonly forward: number;
   readonly gradient: number;
   /** The product alone. */
   readonly product: number;
@@ -15,12 +14,11 @@ export interface Floors {
 /** Of a network whose parameters are still parameters. */
 export function floorsOf(graph: Graph, parameters: readonly string[]): Floors {
   const moving = new Set<Value>(graph.parameters.filter(({ name }) => parameters.includes(name)).map(({ value }) => value));
-  const floors = { forward: 0, gradient: 0, product: 0 };
+  const floors = { gradient: 0, product: 0 };
   for (const node of graph.nodes) {
     const dependent = node.inputs.filter((value) => moving.has(value)).length;
     if (dependent > 0 && node.op !== "stop_gradient") for (const value of node.outputs) moving.add(value);
     const macs = multiplyAdds(node);
-    floors.forward += macs;
     floors.gradient += macs * (1 + dependent);
     floors.product += macs * 2 * dependent;
   }

@@ -3,6 +3,7 @@ import type { DerivativeMachineResult, DerivativeResult } from "./derivatives.ts
 import { grouped, milliseconds, table } from "./markdown.ts";
 
 const times = (n: number, of: number): string => (n / of).toFixed(2);
+const percent = (n: number, of: number): string => `${((100 * n) / of).toFixed(1)} %`;
 
 function compiled({ machines }: DerivativeResult): DerivativeMachineResult[] {
   return machines.filter((one): one is DerivativeMachineResult => "forward" in one);
@@ -29,12 +30,19 @@ export function derivativeSections(results: readonly DerivativeResult[], missing
       ];
     }))),
     "",
+    "Where they go: the share of the kernels that have no multiply-adds, and the slowest kernel of the gradient.",
+    "",
+    table(["model", "machine", "of forward", "of gradient", "of gradient with product", "slowest kernel", "bound by", "of gradient"], results.flatMap((r) => compiled(r).map(({ machine, forward, gradient, both }) => [
+      r.name, machine, ...[forward, gradient, both].map((p) => percent(p.cyclesWithoutMacs, p.cycles)), `\`${gradient.slowest.name}\``, gradient.slowest.boundBy, percent(gradient.slowest.cycles, gradient.cycles),
+    ]))),
+    "",
     "Multiply-adds beside the floor. A contraction between values that both depend on parameters costs a gradient 3 (itself and two cotangents) and a product 4",
-    "(two tangents and two cotangents), one with the data 2 and 2: nothing flows back into the data. Floors below are the sums of that over the network.",
+    "(two tangents and two cotangents), one with the data 2 and 2: nothing flows back into the data. Floors are the sums of that over the network before any",
+    "folding, over the multiply-adds of the forward run.",
     "",
     table(["model", "machine", "forward", "gradient / forward", "floor", "product / forward", "floor"], results.flatMap((r) => multiplyAddRows(r))),
     "",
-    "A ratio above its floor is work on zeros: a convolution's cotangent runs over its borders too. Where two machines count alike they share a row.",
+    "A ratio above its floor is work on zeros (a convolution's cotangent runs over its borders too) or work done twice. Where two machines count alike they share a row.",
     "",
     ...(withValues.length === 0 ? [] : hostSection(withValues)),
   ];
@@ -52,8 +60,8 @@ function multiplyAddRows(result: DerivativeResult): string[][] {
   return [...groups.values()].map((group) => {
     const { forward, gradient, both } = group[0]!;
     return [
-      result.name, group.map(({ machine }) => machine).join(", "), grouped(forward.macs), times(gradient.macs, forward.macs), times(floors.gradient, floors.forward),
-      times(both.macs - gradient.macs, forward.macs), times(floors.product, floors.forward),
+      result.name, group.map(({ machine }) => machine).join(", "), grouped(forward.macs), times(gradient.macs, forward.macs), times(floors.gradient, forward.macs),
+      times(both.macs - gradient.macs, forward.macs), times(floors.product, forward.macs),
     ];
   });
 }
@@ -64,7 +72,7 @@ function hostSection(results: readonly DerivativeResult[]): string[] {
   return [
     "### Time on the host",
     "",
-    "Runs with values: the machines and both programs take turns, medians of the rounds after the first. JAX computes the same in float32, compiled ahead, in a",
+    "Runs with values: the machines and both programs take turns, medians of the rounds after the first. JAX computes the same in float32, compiled by jit before, in a",
     "process of its own right after; `JAX product` is a program for the product alone, which runs the network again. The ratio is the time of JAX over that",
     "of the device, for gradient with product: above 1 the device is faster. Errors are relative to the length of the stored float64 values,",
     "the larger of those of gradient and product.",

@@ -30,6 +30,9 @@ interface Program {
   readonly cycles: number;
   readonly macs: number;
   readonly compileMs: number;
+  /** Cycles of the kernels that have no multiply-adds. */
+  readonly cyclesWithoutMacs: number;
+  readonly slowest: { readonly name: string; readonly cycles: number; readonly boundBy: string };
 }
 
 interface HostTime {
@@ -143,8 +146,11 @@ function timeOfProgram<C extends Pick<Derivatives, "image">>(machine: Machine, m
   const compiled = make();
   const compileMs = performance.now() - begun;
   const device = new Device(compiled.image, machine);
-  const { cycles, macs } = device.run(new Map(), { timingOnly: true });
-  return { program: { cycles, macs, compileMs }, compiled, device };
+  const { cycles, macs, kernels } = device.run(new Map(), { timingOnly: true });
+  const named = kernels.map((kernel, i) => ({ ...kernel, name: compiled.image.debug.kernels[i]!.name }));
+  const cyclesWithoutMacs = named.reduce((sum, kernel) => sum + (kernel.macs === 0 ? kernel.cycles : 0), 0);
+  const slowest = named.reduce((a, b) => (b.cycles > a.cycles ? b : a));
+  return { program: { cycles, macs, compileMs, cyclesWithoutMacs, slowest }, compiled, device };
 }
 
 function inputsOf({ graph }: Derivatives, { input, target, stored }: NonNullable<LoadedDerivativeModel["values"]>): Map<string, Tensor> {

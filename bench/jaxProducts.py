@@ -15,6 +15,7 @@ import statistics
 import time
 
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+os.environ["NPROC"] = "1"
 
 import jax
 import jax.numpy as jnp

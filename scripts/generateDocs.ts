@@ -4,7 +4,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { codes, isaDocument, newestOpset, oldestOpset, operatorTable } from "@systole/systole";
+import { codes, derivativeText, isaDocument, newestOpset, oldestOpset, operatorTable } from "@systole/systole";
 
 const root = join(import.meta.dirname, "..");
 
@@ -27,9 +27,18 @@ function operatorsDocument(): string {
     `${operatorTable.length} operators of the default domain, in models of opset ${oldestOpset} to ${newestOpset}. *Versions* are the opsets in which the standard defined the operator anew;`,
     "every one is understood as its own version says. *Restrictions* is empty where everything that the standard allows is accepted. What is not",
     "accepted ends in a diagnostic with node, operator, opset and attribute: E0201 and E0202 from the import, E0303 where the device has no",
-    "instruction for it yet. *Gradient* says whether the operator can be trained through.",
+    "instruction for it yet.",
     "",
-    ...tableOf(["operator", "versions", "restrictions", "gradient"], operatorTable.map(({ name, since, constraints }) => [name, since.join(", "), constraints, "not yet"])),
+    "*Forward* is the operator on the device. *JVP*, *VJP* and *Gauss-Newton* say whether tangents, cotangents (so gradients) and curvature go through it: *zero*",
+    "where the operator is constant almost everywhere, so that nothing before it is trained; – where it has no tangent at all, because operands or result are integers or",
+    "known when the model is compiled. Forms that are said to be excluded end in E0208. No operator has a derivative of its own: the columns follow from the",
+    "primitives it becomes, and tests differentiate every operator in all three ways and compare (`packages/frontend-onnx/test/derivatives.test.ts`), and run the",
+    "derived programs on the device (`test/operatorDerivatives.test.ts`).",
+    "",
+    ...tableOf(["operator", "versions", "restrictions", "forward", "JVP", "VJP", "Gauss-Newton"], operatorTable.map(({ name, since, constraints, derivative }) => {
+      const derived = derivativeText(derivative);
+      return [name, since.join(", "), constraints, "yes", derived, derived, derived];
+    })),
     "",
   ].join("\n");
 }

@@ -24,7 +24,7 @@ interface Build {
 
 /** Compiles for every machine, and for one of them with random tilings; or gives the refusal. */
 function buildsOf(bytes: Uint8Array, number: number, row: Partial<ModelRow> = {}): readonly [Build, ...Build[]] | InputError {
-  const options = { batch: 1, ...(row.shapes === undefined ? {} : { shapes: row.shapes }) };
+  const options = { batch: 1, ...(row.shapes === undefined ? {} : { shapes: row.shapes }), ...(row.fixedInputs === undefined ? {} : { fixedInputs: row.fixedInputs }) };
   const build = (machine: Machine, tilingSeed?: number): Build => {
     const compiled = compile(bytes, machine, { ...options, ...(tilingSeed === undefined ? {} : { tilingSeed }) });
     return { name: tilingSeed === undefined ? machine.name : `${machine.name} with random tilings`, machine, compiled };
@@ -87,7 +87,7 @@ describe.skipIf(!haveData)("real models", () => {
       const { compiled } = builds[0];
       const sets = dataSetsOf(row);
       const inputs = randomInputsOf(compiled, 5, row.range);
-      const comparisons = sets.length > 0 ? sets.map((set) => stored(compiled, set)) : [{ inputs, expected: await runOnnxRuntime(bytes, inputs) }];
+      const comparisons = sets.length > 0 ? sets.map((set) => stored(compiled, set)) : [{ inputs, expected: await runOnnxRuntime(bytes, new Map([...inputs, ...Object.entries(row.fixedInputs ?? {})])) }];
       check(builds, comparisons);
     });
   });

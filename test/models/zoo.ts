@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { decodeTensor, type Tensor } from "@systole/systole";
+import { decodeTensor, tensor, type Tensor } from "@systole/systole";
 import { withHashedWeights } from "./hashedWeights.ts";
 
 export interface ModelRow {
@@ -13,6 +13,8 @@ export interface ModelRow {
   /** May be refused: it uses what the compiler does not support yet. */
   readonly mayBeRefused?: true;
   readonly shapes?: Readonly<Record<string, readonly number[]>>;
+  /** Inputs whose value the compiler must know. */
+  readonly fixedInputs?: Readonly<Record<string, Tensor>>;
 }
 
 export const data = join(import.meta.dirname, "../../../shared/data");
@@ -30,7 +32,7 @@ export const realModels: readonly ModelRow[] = [
   { file: "github/onnx2c/test/tfl_helloworld/model.onnx" },
   { file: "github/gonnx/sample_models/onnx_models/mlp.onnx" },
   { file: "github/gonnx/sample_models/onnx_models/ndm.onnx", mayBeRefused: true, shapes: { sensor_input: [1, 5, 4] } },
-  { file: "github/gonnx/sample_models/onnx_models/gru.onnx", mayBeRefused: true, shapes: { data_input: [1, 5, 3] } },
+  { file: "github/gonnx/sample_models/onnx_models/gru.onnx", shapes: { data_input: [1, 5, 3], init_hidden: [1, 1, 5] } },
   { file: "github/gonnx/sample_models/onnx_models/scaler.onnx", mayBeRefused: true },
   { file: "github/onnx-mlir/docs/mnist_example/mnist.onnx" },
   { file: "github/ort-examples/c_cxx/MNIST/mnist.onnx", range: [0, 1] },
@@ -45,7 +47,8 @@ export const realModels: readonly ModelRow[] = [
   { file: "npm/openwakeword/alexa_v0.1.onnx", mayBeRefused: true },
   { file: "npm/openwakeword/hey_rhasspy_v0.1.onnx", mayBeRefused: true },
   { file: "npm/openwakeword/embedding_model.onnx", mayBeRefused: true },
-  { file: "npm/silero/silero_vad_op18_ifless.onnx", mayBeRefused: true, shapes: { input: [1, 576] } },
+  { file: "npm/silero/silero_vad_op18_ifless.onnx", shapes: { input: [1, 576], state: [2, 1, 128] }, fixedInputs: { sr: tensor("i64", [], [16000]) } },
+  { file: "npm/silero/silero_vad_16k_op15.onnx", shapes: { input: [1, 576], state: [2, 1, 128] }, fixedInputs: { sr: tensor("i64", [], [16000]) } },
   { file: "github/ort-examples/mobile/examples/Xamarin/Models/Ultraface.version-RFB-320.onnx" },
   { file: "github/emx/tests/onnx/micro_kws_m_static_fp32.onnx", mayBeRefused: true },
   { file: "github/emx/tests/onnx/mixed_ops_dynamic_batch.onnx", mayBeRefused: true },

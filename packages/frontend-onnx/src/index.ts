@@ -1,5 +1,6 @@
 export { checkExternalLocation, type ReadExternal } from "./model/external.ts";
 export { importModel, type ImportedModel, type ImportOptions, type ModelValue } from "./model/import.ts";
 export { decodeTensor, encodeTensor } from "./model/tensors.ts";
+export { derivativeText, type Derivative } from "./operators/derivatives.ts";
 export { operatorTable, type OperatorRow } from "./operators/index.ts";
 export { newestOpset, oldestOpset } from "./operators/schemas.ts";

@@ -18,7 +18,7 @@ export { movedElements } from "./passes/canonicalizeLayout.ts";
 export { nextValueId, rewriteGraph, type Rewriter, type Rule } from "./passes/rewrite.ts";
 export { jvp } from "./differentiate/jvp.ts";
 export { linearize, residualBytes, type Linearized, type LinearizeOptions, type Residual } from "./differentiate/linearize.ts";
-export { ladder, printLadder, renderLadder, type Cell, type Ladder, type Rung, type Stored } from "./differentiate/ladder.ts";
+export { ladder, ladderSources, printLadder, renderLadder, type Cell, type Ladder, type Rung, type Stored } from "./differentiate/ladder.ts";
 export { verifyLinear } from "./differentiate/linearity.ts";
 export { transposeLinear } from "./differentiate/transpose.ts";
 export { gradient, vjp } from "./differentiate/vjp.ts";

@@ -1,7 +1,7 @@
 export { compile, run, type Compiled, type CompileOptions } from "./stages.ts";
 export { Device, isDeviceFault, type Run, type RunOptions } from "@systole/device";
 export {
-  decodeTensor, encodeTensor, importModel, newestOpset, oldestOpset, operatorTable, type ImportedModel, type ImportOptions, type ModelValue, type OperatorRow,
+  decodeTensor, derivativeText, encodeTensor, importModel, newestOpset, oldestOpset, operatorTable, type ImportedModel, type ImportOptions, type ModelValue, type Derivative, type OperatorRow,
 } from "@systole/frontend-onnx";
 export { evaluate, graphPasses, parseGraph, printGraph, verifyGraph, type Graph } from "@systole/ir";
 export {
@@ -16,3 +16,4 @@ export {
 export { differentiate, type Derivatives, type DifferentiateOptions } from "./differentiate.ts";
 export { checkGradient, checkSymmetry, signDirection, type GradientCheck, type SymmetryCheck } from "./checkDerivatives.ts";
 export { checkClassNumbers, lossNames, residualBytes, trainableParameters, type KeptResidual } from "@systole/ir";
+export { ladder, ladderSources, printLadder, type Cell, type Ladder } from "@systole/ir";

@@ -1,6 +1,6 @@
 /** @file `systole machines`, `systole operators`, `systole passes`: what there is. */
 import { renderTable } from "@systole/report";
-import { graphPasses, machineHash, newestOpset, oldestOpset, operatorTable, presetNames, presets } from "@systole/systole";
+import { graphPasses, machineHash, derivativeText, newestOpset, oldestOpset, operatorTable, presetNames, presets } from "@systole/systole";
 import { printJson, type Terminal } from "../terminal.ts";
 
 export interface TableFlags {
@@ -29,8 +29,8 @@ export function operatorsCommand(terminal: Terminal, flags: TableFlags): number 
     printJson(terminal, { schema: "systole.operators/1", opsets: { oldest: oldestOpset, newest: newestOpset }, operators: operatorTable });
     return 0;
   }
-  const columns = [{ title: "operator", align: "left" }, { title: "versions", align: "left" }, { title: "restrictions", align: "left" }] as const;
-  terminal.out(`${operatorTable.length} operators, opsets ${oldestOpset} to ${newestOpset}\n\n${renderTable(columns, operatorTable.map((row) => [row.name, row.since.join(" "), row.constraints]))}\n`);
+  const columns = [{ title: "operator", align: "left" }, { title: "versions", align: "left" }, { title: "restrictions", align: "left" }, { title: "derivative", align: "left" }] as const;
+  terminal.out(`${operatorTable.length} operators, opsets ${oldestOpset} to ${newestOpset}\n\n${renderTable(columns, operatorTable.map((row) => [row.name, row.since.join(" "), row.constraints, derivativeText(row.derivative)]))}\n`);
   return 0;
 }
 

@@ -25,6 +25,7 @@ export function describeProgram(file: string, program: Program, parts: readonly 
       : {}),
     ...(compiled !== undefined && shows("graph") ? { graph: graphData(compiled.graph) } : {}),
     ...(compiled !== undefined && shows("schedule") ? { schedule: scheduleData(compiled.schedule) } : {}),
+    ...(compiled !== undefined && shows("ladder") ? { ladder: ladderData(compiled.model.graph) } : {}),
     ...(shows("image") ? { image: imageData(image) } : {}),
     ...(shows("code") ? { routines: routineData(image) } : {}),
   };
@@ -48,6 +49,18 @@ function graphData(graph: Graph): Json {
       params: plain(node.params), ...node.origin,
     })),
     outputs: graph.outputs.map(({ name, value }) => ({ name, value: value.id })),
+  };
+}
+
+function ladderData(network: Graph): Json {
+  const { wrt, rungs, storedBytes } = ladder(network, ladderSources(network));
+  const cell = (one: Cell): Json => ({ operations: one.operations, macs: one.macs });
+  return {
+    wrt, storedBytes,
+    layers: rungs.map((rung) => ({
+      node: rung.node, operator: rung.operator, takes: rung.takes, forward: cell(rung.forward),
+      stores: rung.stores.map(({ name, type, bytes }) => ({ name, ...typeData(type), bytes })), reads: rung.reads, tangent: cell(rung.tangent), backward: cell(rung.backward),
+    })),
   };
 }
 

@@ -2,6 +2,7 @@
 import { activationOperators } from "./activations.ts";
 import { attentionOperators } from "./attention.ts";
 import { convolutionOperators } from "./convolution.ts";
+import { derivativeOf, type Derivative } from "./derivatives.ts";
 import { elementwiseOperators } from "./elementwise.ts";
 import { indexingOperators } from "./indexing.ts";
 import { lossOperators } from "./losses.ts";
@@ -31,10 +32,12 @@ export interface OperatorRow {
   /** Versions of the operator that are told apart or known to mean the same. */
   readonly since: readonly number[];
   readonly constraints: string;
+  /** Whether tangents, cotangents and Gauss-Newton products go through it. */
+  readonly derivative: Derivative;
 }
 
 export const operatorTable: readonly OperatorRow[] = [...operators.values()]
-  .map(({ name, constraints }) => ({ name, domain: "", since: (schemas[name] ?? []).flatMap((span) => span.since), constraints }))
+  .map(({ name, constraints }) => ({ name, domain: "", since: (schemas[name] ?? []).flatMap((span) => span.since), constraints, derivative: derivativeOf(name) }))
   .sort((a, b) => (a.name < b.name ? -1 : 1));
 
 export function findOperator(name: string): Operator | undefined {

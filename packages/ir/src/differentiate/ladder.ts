@@ -2,10 +2,11 @@
  * @file The ladder of a network: one rung a layer (ONNX node), with its forward cell f, the activations A it stores, its tangent cell R
  * and its backward cell b. The three rows are the point, the linear map and that map turned round, cut by origin.
  */
-import { byteCount, elementCount, formatType, type TensorType } from "@systole/base";
+import { byteCount, elementCount, formatType, isFloat, type TensorType } from "@systole/base";
 import { definitions, isNode, type Graph, type Node, type Value } from "../graph.ts";
 import { dotAxes } from "../primitives/dot.ts";
 import { linearize, residualBytes } from "./linearize.ts";
+import { trainableParameters } from "./names.ts";
 import { transposeLinear } from "./transpose.ts";
 
 export interface Cell {
@@ -62,6 +63,12 @@ export function ladder(network: Graph, wrt: readonly string[], of?: readonly str
     return { node, operator, takes: takesOf(point, nodes), forward: cellOf(nodes), stores: stores(key), reads: [...read], tangent: cellOf(tangent.get(key) ?? []), backward: cellOf(backward.get(key) ?? []) };
   });
   return { name: network.name, wrt, rungs, storedBytes: residualBytes(residuals) };
+}
+
+/** What a network's ladder is taken with respect to: its trainable parameters or, where it has none, its float inputs. */
+export function ladderSources(network: Graph): readonly string[] {
+  const parameters = trainableParameters(network);
+  return parameters.length > 0 ? parameters : network.inputs.filter(({ value }) => isFloat(value.type.dtype)).map(({ name }) => name);
 }
 
 /** A layer's identity: two ONNX nodes may share a name, but hardly an operator too. */

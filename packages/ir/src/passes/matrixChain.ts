@@ -114,8 +114,11 @@ function factorText(chain: Chain, index: number, nameOf: (value: Value) => strin
   const { value, axes } = chain.factors[index]!;
   const name = nameOf(value);
   if (isTransposed(chain.factors, index)) return `${name}'`;
-  const carriers = chain.factors.filter((factor) => factor.axes.includes(axes[0]!)).length + Number(chain.out.includes(axes[0]!));
-  return axes.length === 1 && carriers > 2 ? `diag(${name})` : name;
+  if (axes.length !== 1) return name;
+  // A vector ends the chain; an axis that goes on at both sides, or into the result, runs past a diagonal.
+  const carries = (from: number, to: number): boolean => chain.factors.slice(from, to).some((factor) => factor.axes.includes(axes[0]!));
+  const sides = [carries(0, index), carries(index + 1, chain.factors.length), chain.out.includes(axes[0]!)];
+  return sides.filter(Boolean).length > 1 ? `diag(${name})` : name;
 }
 
 function namesIn(graph: Graph): (value: Value) => string {
