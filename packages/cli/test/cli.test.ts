@@ -112,6 +112,19 @@ describe("inspect", () => {
     expect(Object.keys(data)).toEqual(expect.arrayContaining(["graph", "schedule", "image", "routines"]));
   });
 
+  it("shows the ladder of a model, when asked", () => {
+    const text = systole("inspect", mnist, "--batch", "1", "--only", "ladder").out;
+    expect(text).toContain('ladder of "mnist-cnn": 8 layers');
+    expect(text).toMatch(/^8 +fc Gemm +dot add \(2560 macs\)/m);
+    expect(systole("inspect", mnist, "--batch", "1").out).not.toContain("ladder");
+    const { ladder } = JSON.parse(systole("inspect", mnist, "--batch", "1", "--only", "ladder", "--json").out) as { ladder: { storedBytes: number; layers: { stores: { bytes: number }[] }[] } };
+    expect(ladder.layers).toHaveLength(8);
+    expect(ladder.layers.flatMap(({ stores }) => stores).reduce((sum, { bytes }) => sum + bytes, 0)).toBe(ladder.storedBytes);
+    const elf = join(folder, "ladder.elf");
+    systole("compile", mnist, "--batch", "1", "-o", elf);
+    expect(systole("inspect", elf, "--only", "ladder")).toMatchObject({ code: 1, out: "", err: expect.stringContaining("error E0603: an image has no ladder") as unknown });
+  });
+
   it("opens images", () => {
     const elf = join(folder, "inspect.elf");
     systole("compile", mnist, "--batch", "1", "-o", elf);

@@ -2,7 +2,7 @@
 import { elementCount, numbersOf, tensor, type Tensor } from "@systole/base";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { binaryCrossEntropy, crossEntropy, gaussNewton, gaussNewtonGraph, gradient, GraphBuilder, jvp, linearize, lossGradient, lossGraph, optimize, residualBytes, squaredError, trainableParameters, verifyGraph, type Graph, type LossPiece, type Value } from "../src/index.ts";
+import { binaryCrossEntropy, crossEntropy, deriveLoss, gaussNewton, gaussNewtonGraph, gradient, GraphBuilder, jvp, linearize, lossGradient, lossGraph, optimize, optimizeTrainable, printNode, residualBytes, squaredError, trainableParameters, verifyGraph, type Graph, type LossPiece, type Value } from "../src/index.ts";
 import { count, eigenvalues, evaluate64, inner, opsOf, tensor64, type Tensors } from "./numeric.ts";
 import { drawFrom, type Draw } from "./samples.ts";
 
@@ -211,6 +211,25 @@ describe("what a product costs", () => {
     const slope = 4 * 6 * 8;
     const softmax = 3 * 4 * 5 * 8;
     expect(residualBytes(residuals)).toBeLessThanOrEqual(mask + activations + slope + softmax);
+  });
+  test("phases: what loss and scores need is forward, the rest of the point backward, and the product is its own", () => {
+    const whole = gaussNewtonGraph(network, pieces, names(network));
+    const dots = whole.nodes.filter(({ op }) => op === "dot").map(({ origin }) => origin.phase);
+    expect(dots).toEqual([...Array.from({ length: 3 }, () => "forward"), ...Array.from({ length: 5 }, () => "backward"), ...Array.from({ length: 10 }, () => "product")]);
+    for (const node of optimizeTrainable(whole).nodes) expect(node.origin.phase, printNode(node)).toBeDefined();
+    const forwardAlone = lossGraph(network, pieces);
+    const forward = lossGradient(network, pieces, names(network)).nodes.filter(({ origin }) => origin.phase === "forward");
+    expect(forward.map(({ op }) => op).toSorted()).toEqual(forwardAlone.nodes.map(({ op }) => op).toSorted());
+    expect(new Set(gradient(forwardAlone, names(network), "loss").nodes.map(({ origin }) => origin.phase))).toEqual(new Set(["forward", "backward"]));
+  });
+  test("residuals know which node made them; the gradient alone keeps no more than the product", () => {
+    const derived = deriveLoss(network, pieces, names(network), true);
+    expect(derived.residuals.map(({ name, type }) => ({ name, type }))).toEqual(residuals);
+    expect(derived.residuals.filter(({ name }) => name.startsWith("h.")).every(({ origin }) => origin.operator === "loss")).toBe(true);
+    const alone = deriveLoss(network, pieces, names(network), false).residuals;
+    expect(alone.length).toBeGreaterThan(0);
+    expect(alone.every(({ name }) => name.startsWith("r."))).toBe(true);
+    expect(residualBytes(alone)).toBeLessThanOrEqual(residualBytes(residuals));
   });
   test("no Jacobian: no value is larger than the largest parameter or activation", () => {
     const bound = Math.max(...network.parameters.map(({ tensor: t }) => elementCount(t.shape)), 4 * 8);

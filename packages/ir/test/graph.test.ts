@@ -40,6 +40,17 @@ describe("round trip", () => {
     expect(parseGraph(text)).toEqual(small());
   });
 
+  test("of phases, also where a node has no other origin", () => {
+    const [first, ...others] = small().nodes;
+    const graph: Graph = { ...small(), nodes: [{ ...first!, origin: { node: "", operator: "", phase: "forward" } }, ...others.map((node) => ({ ...node, origin: { ...node.origin, phase: "product" as const } }))] };
+    const text = printGraph(graph);
+    expect(text).toContain('loc("" "" forward)\n');
+    expect(text).toContain('loc("top" "TopK" product)\n');
+    expect(printGraph(parseGraph(text))).toBe(text);
+    expect(parseGraph(text).nodes.map(({ origin }) => origin)).toEqual(graph.nodes.map(({ origin }) => origin));
+    expect(() => parseGraph(text.replace("product", "sideways"))).toThrow(/a phase: forward, backward, product/);
+  });
+
   test("of random graphs, raw and optimized", () => {
     fc.assert(fc.property(fc.gen(), (gen) => {
       const d = drawFrom(gen);

@@ -36,6 +36,13 @@ const run: RunLike = {
 
 const report = buildReport(image, machine, run, { compileMs: 12, runMs: 2, imageBytes: 4000 });
 
+const residuals = { count: 2, bytes: 2048, nodes: [{ node: "relu1", operator: "Relu", count: 2, bytes: 2048 }] };
+const phases = ["forward", "backward"] as const;
+const phasedImage: Image = {
+  ...image, debug: { ...image.debug, kernels: image.debug.kernels.map((kernel, i) => ({ ...kernel, nodes: kernel.nodes.map((node, k) => ({ ...node, phase: k === 0 ? phases[i]! : "product" })) })) },
+};
+const phased = buildReport(phasedImage, machine, run, { compileMs: 12, runMs: 2, imageBytes: 4000 }, residuals);
+
 describe("buildReport", () => {
   it("has the fields that the contract names", () => {
     expect(report).toMatchObject({
@@ -55,6 +62,15 @@ describe("buildReport", () => {
 
   it("accounts for every cycle", () => {
     expect(report.layers.reduce((sum, layer) => sum + layer.cycles, report.outsideCycles)).toBe(report.cycles);
+  });
+
+  it("sums up phases by the main node of each layer", () => {
+    expect(report.phases).toEqual([]);
+    expect(phased.layers.map(({ phase }) => phase)).toEqual(["forward", "backward"]);
+    expect(phased.phases).toEqual([
+      { phase: "forward", cycles: 200, macs: 25_600, readBytes: 6400, writeBytes: 640 }, { phase: "backward", cycles: 80, macs: 0, readBytes: 0, writeBytes: 640 },
+    ]);
+    expect(phased.residuals).toEqual(residuals);
   });
 
   it("is plain JSON", () => {
@@ -84,6 +100,19 @@ describe("text", () => {
       "
     `);
     expect(renderRoofline(report)).toContain("128.0 of    128.0 MAC/cycle [####################]");
+  });
+
+  it("prints what each phase cost, and the phase of each layer", () => {
+    expect(renderReport(phased).split("\n").slice(5, 12).join("\n")).toMatchInlineSnapshot(`
+      "phase     cycles   share     MAC  traffic
+      forward      200  66.7 %  25,600  6.9 KiB
+      backward      80  26.7 %       0    640 B
+      residuals: 2 values of the point, 2.0 KiB
+
+      layer  operator  phase     cycles  predicted  array  memory    used  bound by    moved  at least  tiling
+      conv1  Conv      forward      200        190    100     200  50.0 %  load      6.9 KiB   4.9 KiB  m:64/64"
+    `);
+    expect(renderReport(report)).not.toContain("phase");
   });
 
   it("writes numbers for people", () => {

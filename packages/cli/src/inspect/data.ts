@@ -1,5 +1,6 @@
 /** @file What `inspect` shows, as data: model, graph, schedule, memory plan, image, code; each piece of code with its ONNX nodes. */
 import {
+  ladder, ladderSources, type Cell,
   disassembleInstruction, limits, parseElf, trainableParameters, writeImage, type Compiled, type Graph, type Image, type KernelDebug, type Routine, type Schedule, type Tensor, type TiledKernel,
 } from "@systole/systole";
 import { textBytesOf } from "@systole/report";

@@ -6,7 +6,7 @@ import { byteCount, elementCount, formatType, isFloat, type TensorType } from "@
 import { definitions, isNode, type Graph, type Node, type Value } from "../graph.ts";
 import { dotAxes } from "../primitives/dot.ts";
 import { linearize, residualBytes } from "./linearize.ts";
-import { trainableParameters } from "./names.ts";
+import { trainableParameters, turnedName } from "./names.ts";
 import { transposeLinear } from "./transpose.ts";
 
 export interface Cell {
@@ -52,7 +52,7 @@ export function ladder(network: Graph, wrt: readonly string[], of?: readonly str
   const transposed = transposeLinear(linear, tangents);
   const forward = byLayer(point);
   const [tangent, backward] = [byLayer(linear), byLayer(transposed)];
-  const reads = [linear, transposed].map((graph) => readsByLayer(graph, tangents));
+  const reads = [readsByLayer(linear, tangents), readsByLayer(transposed, linear.outputs.map(({ name }) => turnedName(name)))];
   const makers = makersOf(point);
   const stores = (key: string): Stored[] => residuals.flatMap(({ name, type }) => (makers(name) === key ? [{ name, type, bytes: byteCount(type) }] : []));
   const keys = [...new Set([...forward.keys(), ...tangent.keys(), ...backward.keys()])];
@@ -109,15 +109,19 @@ function makersOf(graph: Graph): (output: string) => string | undefined {
   };
 }
 
-function readsByLayer(graph: Graph, tangents: readonly string[]): ReadonlyMap<string, ReadonlySet<string>> {
-  const sources = new Map<Value, string>([...graph.inputs, ...graph.parameters].map(({ name, value }) => [value, name]));
-  const linear = new Set([...tangents, ...graph.inputs.filter(({ name }) => name.startsWith("c.")).map(({ name }) => name)]);
+/** What the nodes that work on linear values take besides them; a value that is only repeated or renamed counts as its source. */
+function readsByLayer(graph: Graph, linearInputs: readonly string[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const isLinear = new Set(graph.inputs.filter(({ name }) => linearInputs.includes(name)).map(({ value }) => value));
+  const sources = new Map<Value, readonly string[]>([...graph.inputs, ...graph.parameters].map(({ name, value }) => [value, [name]]));
   const result = new Map<string, Set<string>>();
   for (const node of graph.nodes) {
-    const names = node.inputs.flatMap((value) => (sources.has(value) && !linear.has(sources.get(value)!) ? [sources.get(value)!] : []));
-    const known = result.get(keyOf(node)) ?? new Set<string>();
-    for (const name of names) known.add(name);
-    result.set(keyOf(node), known);
+    const names = node.inputs.flatMap((value) => (isLinear.has(value) ? [] : (sources.get(value) ?? [])));
+    if (!node.inputs.some((value) => isLinear.has(value))) {
+      for (const value of node.outputs) sources.set(value, names);
+      continue;
+    }
+    for (const value of node.outputs) isLinear.add(value);
+    result.set(keyOf(node), new Set([...(result.get(keyOf(node)) ?? []), ...names]));
   }
   return result;
 }

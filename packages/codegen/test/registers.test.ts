@@ -1,0 +1,46 @@
+/** @file Registers of one routine: what they cost in words, and where they end. */
+import { InputError } from "@systole/base";
+import { limits } from "@systole/isa";
+import { expect, test } from "vitest";
+import { maskOf, Registers } from "../src/registers.ts";
+
+test("a dimension takes one word, further levels share words of three", () => {
+  const registers = new Registers("k");
+  const steps = [0, 1, 2, 3, 4].map((level) => ({ level, step: level + 1 }));
+  registers.space([{ extent: 4, steps: [] }, { extent: 8, limit: 30, steps }]);
+  expect(registers.configuration.map(({ op }) => op)).toEqual(["dim", "dim", "step", "step"]);
+  expect(registers.configuration[1]).toMatchObject({ extent: 8, limit: 30, level: 0, step: 1 });
+  expect(registers.configuration[2]).toMatchObject({ levelA: 1, stepA: 2, levelB: 2, stepB: 3, levelC: 3, stepC: 4 });
+  expect(registers.configuration[3]).toMatchObject({ levelA: 4, stepA: 5, stepB: 0, stepC: 0 });
+});
+
+test("a space has at least one dimension", () => {
+  const registers = new Registers("k");
+  registers.space([]);
+  expect(registers.configuration).toMatchObject([{ op: "dim", index: 0, extent: 1 }]);
+});
+
+test("strides of nothing but broadcasts take no word; rings also name levels whose factor is 0", () => {
+  const registers = new Registers("k");
+  registers.generator({ space: 0, buffer: 0, dtype: "f32", strides: [0, 0, 0, 4], ring: { ring: [0, 2, 0], dependent: [0, 1] } });
+  expect(registers.configuration.map(({ op }) => op)).toEqual(["agu", "stride", "ring"]);
+  expect(registers.configuration[1]).toMatchObject({ index: 3, s0: 4 });
+  expect(registers.configuration[2]).toMatchObject({ levelA: 0, factorA: 0, levelB: 1, factorB: 2 });
+});
+
+test("running out of registers is a diagnostic that names the kernel", () => {
+  const take = (make: (r: Registers) => void, count: number) => {
+    const registers = new Registers("conv1");
+    for (let i = 0; i < count; i++) make(registers);
+  };
+  const space = (r: Registers) => r.space([{ extent: 1, steps: [] }]);
+  take(space, limits.spaces);
+  expect(() => take(space, limits.spaces + 1)).toThrow(InputError);
+  expect(() => take((r) => r.generator({ space: 0, buffer: 0, dtype: "f32", strides: [4] }), limits.generators + 1)).toThrow(/65 address generators.*64[\s\S]*conv1/);
+  expect(() => take((r) => r.buffer("cache", 0, 64, 1), limits.buffers + 1)).toThrow(/129 buffers/);
+});
+
+test("masks of levels", () => {
+  expect(maskOf([])).toBe(0);
+  expect(maskOf([0, 3, 7])).toBe(0b10001001);
+});
