@@ -30,7 +30,7 @@ export function derivativeSections(results: readonly DerivativeResult[], missing
       ];
     }))),
     "",
-    "Where they go: the share of the kernels that have no multiply-adds, and the slowest kernel of the gradient.",
+    "Where they go: the share of the kernels that do not use the array, and the slowest kernel of the gradient.",
     "",
     table(["model", "machine", "of forward", "of gradient", "of gradient with product", "slowest kernel", "bound by", "of gradient"], results.flatMap((r) => compiled(r).map(({ machine, forward, gradient, both }) => [
       r.name, machine, ...[forward, gradient, both].map((p) => percent(p.cyclesWithoutMacs, p.cycles)), `\`${gradient.slowest.name}\``, gradient.slowest.boundBy, percent(gradient.slowest.cycles, gradient.cycles),
@@ -42,7 +42,8 @@ export function derivativeSections(results: readonly DerivativeResult[], missing
     "",
     table(["model", "machine", "forward", "gradient / forward", "floor", "product / forward", "floor"], results.flatMap((r) => multiplyAddRows(r))),
     "",
-    "A ratio above its floor is work on zeros (a convolution's cotangent runs over its borders too) or work done twice. Where two machines count alike they share a row.",
+    "A ratio above its floor is work on zeros: a convolution's cotangent runs over its borders too. Multiply-adds are those of the array; where the vector unit",
+    "computes small contractions (attention on the larger machines) a ratio is below its floor. Machines that count alike share a row.",
     "",
     ...(withValues.length === 0 ? [] : hostSection(withValues)),
   ];

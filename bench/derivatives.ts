@@ -30,7 +30,7 @@ interface Program {
   readonly cycles: number;
   readonly macs: number;
   readonly compileMs: number;
-  /** Cycles of the kernels that have no multiply-adds. */
+  /** Cycles of the kernels that do not use the array. */
   readonly cyclesWithoutMacs: number;
   readonly slowest: { readonly name: string; readonly cycles: number; readonly boundBy: string };
 }

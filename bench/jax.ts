@@ -27,7 +27,7 @@ export function runJax(folder: string, name: string): JaxResult | string | undef
   try {
     return JSON.parse(execFileSync(python, [join(import.meta.dirname, "jaxProducts.py"), join(folder, name)], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] })) as JaxResult;
   } catch (error) {
-    const said = error instanceof Error && "stderr" in error ? String(error.stderr).trim().split("\n").at(-1) : undefined;
-    return `the Python of ${variable} failed: ${said ?? String(error)}`;
+    const said = error instanceof Error && "stderr" in error && error.stderr !== null ? String(error.stderr).trim().split("\n").at(-1) : undefined;
+    return `the Python of ${variable} failed${said === undefined ? " to start" : `: ${said}`}`;
   }
 }

@@ -54,6 +54,7 @@ describe.each(cases)("$network under $loss", (row) => {
       for (const extra of [{}, { tilingSeed: 5 }]) {
         const { derivatives, inputs } = derive(row, machine, extra);
         expected ??= evaluate(derivatives.graph, inputs, "device");
+        for (const kernel of derivatives.image.debug.kernels) expect(kernel.nodes[0]?.phase, kernel.name).toBeDefined();
         const { outputs } = new Device(derivatives.image, machine).run(inputs);
         for (const [name, value] of expected) expect(difference(outputs.get(name)!, value), `${machine.name} ${name}`).toBeUndefined();
       }

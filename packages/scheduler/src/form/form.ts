@@ -60,6 +60,7 @@ class Former {
 
   #visit(node: Node): void {
     if ((this.#useCount.get(node.outputs[0]!) ?? 0) === 0 && node.outputs.length === 1) return;
+    this.#places.visit(node.origin);
     if (node.op === "sort") {
       sort(this.#places, node as Node<"sort">).forEach((result, i) => this.#places.expressions.set(node.outputs[i]!, result));
       return;

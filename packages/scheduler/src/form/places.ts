@@ -12,6 +12,7 @@ export class Places {
   readonly tensors: ScheduledTensor[] = [];
   readonly kernels: Kernel[] = [];
   readonly expressions = new Map<Value, Expression>();
+  #asker: Origin = { node: "", operator: "" };
   readonly #names = new Map<string, number>();
 
   tensor(name: string, kind: ScheduledTensor["kind"], type: TensorType, data?: Uint8Array): ScheduledTensor {
@@ -24,6 +25,11 @@ export class Places {
     return this.tensor(name, "constant", { dtype: t.dtype, shape: t.shape }, new Uint8Array(t.data.buffer, t.data.byteOffset, t.data.byteLength));
   }
 
+  /** Values without work of their own, such as constants that are spread out, belong to the phase of the node that asks for them. */
+  visit({ phase }: Origin): void {
+    this.#asker = { node: "", operator: "", ...(phase === undefined ? {} : { phase }) };
+  }
+
   /** The expression of an operand: pending work is taken over by its only user, everything else is a view or a constant. */
   take(value: Value): Expression {
     return this.expressions.get(value) ?? internal(`value %${value.id} has no expression`);
@@ -31,7 +37,7 @@ export class Places {
 
   /** A view of the value, which is given a place if it has none. */
   placed(value: Value): View {
-    if (this.take(value).kind !== "view") this.materialise(value, { node: "", operator: "" });
+    if (this.take(value).kind !== "view") this.materialise(value, this.#asker);
     return this.viewOf(value);
   }
 

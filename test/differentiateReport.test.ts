@@ -1,12 +1,13 @@
+/** @file What `systole differentiate` reports by phase, and what `systole inspect` says of parameters. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { tensor } from "@systole/systole";
 import { describe, expect, it } from "vitest";
-import { info, modelBytes, node } from "../../frontend-onnx/test/support.ts";
 import type { Report } from "@systole/report";
-import { writeNpz } from "../src/files/npz.ts";
-import { writeNpy } from "../src/index.ts";
-import { systole, temporaryFolder } from "./support.ts";
+import { writeNpy } from "../packages/cli/src/index.ts";
+import { writeNpz } from "../packages/cli/src/files/npz.ts";
+import { systole, temporaryFolder } from "../packages/cli/test/support.ts";
+import { info, modelBytes, node } from "../packages/frontend-onnx/test/support.ts";
 
 const folder = temporaryFolder();
 const path = (name: string): string => join(folder, name);
