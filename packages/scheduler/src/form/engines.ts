@@ -2,7 +2,7 @@
 import { allocate, fail } from "@systole/base";
 import { evaluatePrimitive, type Node, type Params } from "@systole/ir";
 import type { Engine } from "../kernel.ts";
-import { reshapeView, reverseView, sliceView, wholeView, type View } from "../view.ts";
+import { isWhole, reshapeView, reverseView, sliceView, wholeView, type View } from "../view.ts";
 import { accessOf, isAffineRows, mapAxes } from "./access.ts";
 import { containsEngine, originsOf, type Expression } from "./expression.ts";
 import { padOrCopy } from "./movement.ts";
@@ -12,7 +12,7 @@ import { axisPhases, combinations, type AxisPhase } from "./phases.ts";
 import type { Places } from "./places.ts";
 
 export function contraction(places: Places, node: Node): Expression {
-  const [x, w] = [places.placed(node.inputs[0]!), places.placed(node.inputs[1]!)];
+  const [x, w] = [places.placed(node.inputs[0]!), weightsOf(places, node)];
   const type = node.outputs[0]!.type;
   if (type.dtype !== "f32") return fail("E0303", `the array multiplies f32 only, not ${type.dtype}`, { node: node.origin.node, operator: node.origin.operator });
   const p = node.params as Params<"dot">;
@@ -35,6 +35,19 @@ export function contraction(places: Places, node: Node): Expression {
   }
   return { kind: "view", view: wholeView(target) };
 }
+
+/** A parameter is stored as the model has it. Where a convolution would read it in pieces smaller than a burst for every tile, it is packed once. */
+function weightsOf(places: Places, node: Node): View {
+  const value = node.inputs[1]!;
+  const view = places.placed(value);
+  if (node.op !== "conv" || view.tensor.kind !== "constant" || isWhole(view) || product(view.shape) < smallestPacked) return view;
+  const packed = wholeView(places.emit({ kind: "view", view }, value.type, node.origin, "pack"));
+  places.expressions.set(value, { kind: "view", view: packed });
+  return packed;
+}
+
+/** Elements from which packing pays for itself. */
+const smallestPacked = 4096;
 
 /** One loop nest: `w` holds the kernel positions of the phase only. */
 function contractionPhase(places: Places, node: Node, x: View, w: View, phase: readonly AxisPhase[]): Expression {
