@@ -2,7 +2,7 @@
 import { elementCount, isFloat, sequentialFold, sequentialFoldInteger, tensor, type Dtype } from "@systole/base";
 import type { Value } from "../graph.ts";
 import { require } from "./checks.ts";
-import { reshapeTo, select, zeros, padWithZeros } from "./emit.ts";
+import { binary, reshapeTo, select, zeros, padWithZeros } from "./emit.ts";
 import { joint, type Emit, type Primitive, type Tangent } from "./primitive.ts";
 import { roundingOf, tensorLike } from "./strided.ts";
 import { forEachWindow, inferWindows, windowShape, type WindowParams } from "./window.ts";
@@ -70,18 +70,37 @@ export const windowReduce: Primitive<WindowReduceParams> = {
 };
 
 /** The tangent of the first maximum of each window; overlapping windows that share one add up when this is turned round. */
-function winners(b: Emit, x: Value, y: Value, dx: Value, { window, strides, padding, dilation }: WindowReduceParams): Value | undefined {
+function winners(b: Emit, x: Value, y: Value, dx: Value, params: WindowReduceParams): Value | undefined {
+  const { window, strides, padding, dilation } = params;
   const { shape } = x.type;
   const count = elementCount(shape);
-  if (count === 0) return undefined;
+  if (count === 0 || elementCount(y.type.shape) === 0) return undefined;
   const index = b.apply("window_argmax", [x], { window, strides, padding, dilation, dtype: "i32" });
-  // Windows that neither overlap nor lie in padding alone have maxima of their own.
+  const rows = reshapeTo(b, dx, [count]);
   const reach = window.map((extent, axis) => dilation[axis]! * (extent - 1) + 1);
-  const apart = reach.every((one, axis) => strides[axis]! >= one && Math.max(...padding[axis]!) < one);
-  const picked = b.apply("gather", [reshapeTo(b, dx, [count]), index], apart ? { distinct: true } : {});
+  // Windows in padding alone share an index; there are none of them where the padding is smaller than a window.
+  if (reach.every((one, axis) => Math.max(...padding[axis]!) < one)) return pickedByClass(b, rows, index, reach.map((one, axis) => Math.ceil(one / strides[axis]!)));
+  const picked = b.apply("gather", [rows, index], {});
   const covered: number[] = [];
-  forEachWindow(shape, { window, strides, padding, dilation }, (_output, _elements, size) => covered.push(size === 0 ? 0 : 1));
+  forEachWindow(shape, params, (_output, _elements, size) => covered.push(size === 0 ? 0 : 1));
   if (covered.every((one) => one === 1)) return picked;
   // A window of padding only has no maximum to follow.
   return select(b, b.constant(tensor("bool", y.type.shape, covered)), picked, zeros(b, y.type));
+}
+
+/**
+ * Rows by index, class by class: every `classes[axis]`-th window along each axis. Windows of one class do not overlap, so their maxima are
+ * distinct; turned round, each class is stored into zeros, and the classes are added in row-major order of their first window.
+ */
+function pickedByClass(b: Emit, rows: Value, index: Value, classes: readonly number[]): Value {
+  const out = index.type.shape;
+  if (classes.every((n) => n === 1)) return b.apply("gather", [rows, index], { distinct: true });
+  const firsts = classes.reduce<readonly (readonly number[])[]>((all, n, axis) => all.flatMap((head) => Array.from({ length: Math.min(n, out[axis]!) }, (_, first) => [...head, first])), [[]]);
+  const parts = firsts.map((starts) => {
+    const some = b.apply("slice", [index], { starts, limits: out, strides: classes });
+    const picked = b.apply("gather", [rows, some], { distinct: true });
+    const high = out.map((extent, axis) => extent - starts[axis]! - (some.type.shape[axis]! - 1) * classes[axis]! - 1);
+    return padWithZeros(b, picked, starts, high, classes.map((n) => n - 1));
+  });
+  return parts.reduce((sum, part) => binary(b, "add", sum, part));
 }
