@@ -28,3 +28,7 @@ export { buildLossNamed, lossNames, type LossName, type LossOptions } from "./lo
 export { binaryCrossEntropy } from "./losses/binaryCrossEntropy.ts";
 export { checkClassNumbers, crossEntropy, type CrossEntropyOptions } from "./losses/crossEntropy.ts";
 export { squaredError } from "./losses/squaredError.ts";
+export * from "./program/program.ts";
+export { ProgramState, runProgram, tensorBytes, type InterpretObserver, type InterpretOptions } from "./program/interpret.ts";
+export { parametersAsInputs } from "./program/parameters.ts";
+export { verifyProgram } from "./program/verify.ts";
