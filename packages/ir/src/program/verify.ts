@@ -41,8 +41,9 @@ class Verifier {
   }
 
   #step(step: Step, index: number): void {
-    if (step.kind === "load" || step.kind === "store") return this.#copy({ tensor: step.from }, { tensor: step.to });
-    if (!this.#program.routines.some(({ name }) => name === step.routine)) this.#refuse(`no routine "${step.routine}"`);
+    if ("from" in step) return this.#copy({ tensor: step.from }, { tensor: step.to });
+    const { routine } = step;
+    if (!this.#program.routines.some(({ name }) => name === routine)) this.#refuse(`no routine "${routine}"`);
     if (step.kind !== "converge") return;
     if (!(step.back >= 0 && step.back <= index)) this.#refuse(`a judgement goes back to an earlier step, not to ${step.back}`);
     if (!this.#scalars.has(doneScalar)) this.#refuse(`a judgement needs the scalar "${doneScalar}"`);
