@@ -15,6 +15,7 @@ export { cleanupPasses, graphPasses, inferencePasses, optimize, optimizeTrainabl
 export { reorderChains, type ChainReport, type ReorderedChains } from "./passes/matrixChain.ts";
 export { simplifyRules } from "./passes/simplify.ts";
 export { movedElements } from "./passes/canonicalizeLayout.ts";
+export { removeDeadCode } from "./passes/deadCode.ts";
 export { nextValueId, rewriteGraph, type Rewriter, type Rule } from "./passes/rewrite.ts";
 export { jvp } from "./differentiate/jvp.ts";
 export { linearize, residualBytes, type Linearized, type LinearizeOptions, type Residual } from "./differentiate/linearize.ts";
@@ -28,6 +29,7 @@ export { buildLossNamed, lossNames, type LossName, type LossOptions } from "./lo
 export { binaryCrossEntropy } from "./losses/binaryCrossEntropy.ts";
 export { checkClassNumbers, crossEntropy, type CrossEntropyOptions } from "./losses/crossEntropy.ts";
 export { squaredError } from "./losses/squaredError.ts";
+export * as emit from "./primitives/emit.ts";
 export * from "./program/program.ts";
 export { ProgramState, runProgram, tensorBytes, type InterpretObserver, type InterpretOptions } from "./program/interpret.ts";
 export { parametersAsInputs } from "./program/parameters.ts";

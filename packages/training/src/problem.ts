@@ -1,0 +1,176 @@
+/**
+ * @file What is trained: a network over a micro-batch, its losses, the parameters as one vector, the samples. From these follow the graphs that
+ * every algorithm is made of.
+ */
+import { elementCount, fail, type TensorType } from "@systole/base";
+import { gaussNewton, GraphBuilder, lossGradient, lossGraph, nextValueId, parametersAsInputs, type Graph, type GraphInput, type LossPiece, type Node, type TensorPart, type Value } from "@systole/ir";
+
+/** An input of the network or of a loss that each sample has a piece of. */
+export interface SampleInput {
+  readonly name: string;
+  /** Of a micro-batch, as the graph takes it. */
+  readonly type: TensorType;
+  /** The axis of `type` that counts the samples. */
+  readonly axis: number;
+}
+
+export interface Problem {
+  readonly name: string;
+  /** Over one micro-batch; parameters still are parameters. */
+  readonly network: Graph;
+  readonly pieces: readonly LossPiece[];
+  /** Names of the parameters that are trained. */
+  readonly trained: readonly string[];
+  readonly samples: readonly SampleInput[];
+  readonly sampleCount: number;
+  readonly microBatch: number;
+}
+
+/** The parameters one behind the other in one vector: those of rank 2 and more, which weight decay acts on, come first. */
+export interface Layout {
+  readonly parts: readonly TensorPart[];
+  readonly elements: number;
+  /** Elements that decay: the first ones. */
+  readonly decaying: number;
+}
+
+export function layoutOf({ network, trained }: Problem): Layout {
+  const shapes = trained.map((name) => ({ name, shape: network.parameters.find((parameter) => parameter.name === name)!.tensor.shape }));
+  const ordered = [...shapes.filter(({ shape }) => shape.length >= 2), ...shapes.filter(({ shape }) => shape.length < 2)];
+  let elements = 0;
+  let decaying = 0;
+  const parts = ordered.map(({ name, shape }) => {
+    const part = { name, offset: elements, shape };
+    elements += elementCount(shape);
+    if (shape.length >= 2) decaying = elements;
+    return part;
+  });
+  return { parts, elements, decaying };
+}
+
+export function microBatchesOf({ sampleCount, microBatch }: Problem): number {
+  if (sampleCount % microBatch !== 0) fail("E0603", `${sampleCount} samples cannot be cut into micro-batches of ${microBatch}`);
+  return sampleCount / microBatch;
+}
+
+/** Name of the input that holds the whole data of a sample input, and of the one with the numbers of the samples. */
+export const orderInput = "order";
+
+/** `loss` of a micro-batch; inputs: data, order, parameters. */
+export function lossOfSamples(problem: Problem): Graph {
+  return ready(problem, only(lossGraph(problem.network, problem.pieces), (name) => name === "loss"));
+}
+
+/** `loss` and `g/NAME`; with `accumulate` the gradient is added to what inputs `a/NAME` hold. */
+export function gradientOfSamples(problem: Problem, accumulate: boolean): Graph {
+  const graph = only(lossGradient(problem.network, problem.pieces, problem.trained), (name) => name === "loss" || name.startsWith("g/"));
+  return finished(problem, graph, "g/", accumulate);
+}
+
+/** Parameters as inputs, samples looked up; with `accumulate` outputs PREFIX/NAME are added to what inputs `a/NAME` hold. */
+export function finished(problem: Problem, graph: Graph, prefix: string, accumulate: boolean): Graph {
+  return ready(problem, accumulate ? added(graph, prefix, problem.trained) : graph);
+}
+
+export interface CurvatureGraphs {
+  /** `loss` and what products read of the point, each under its name. */
+  readonly point: Graph;
+  /** Inputs `v/NAME`, the residuals, parameters; outputs `Gv/NAME`. */
+  readonly product: Graph;
+  readonly residuals: readonly { readonly name: string; readonly type: TensorType }[];
+}
+
+export function curvatureOfSamples(problem: Problem, accumulate: boolean): CurvatureGraphs {
+  const { point, product } = gaussNewton(problem.network, problem.pieces, problem.trained);
+  const made = new Map(point.outputs.map(({ name, value }) => [name, value]));
+  const sampleValues = new Map(point.inputs.map(({ name, value }) => [name, value]));
+  // Inputs that are samples are kept like residuals: the point has them gathered already.
+  const read = product.inputs.filter(({ name }) => !name.startsWith("v/") && (made.has(name) || problem.samples.some((sample) => sample.name === name)));
+  const residuals = read.map(({ name, value }) => ({ name, type: value.type }));
+  const outputs = [{ name: "loss", value: made.get("loss")! }, ...residuals.map(({ name }) => ({ name, value: made.get(name) ?? sampleValues.get(name)! }))];
+  const products = only(product, (name) => name.startsWith("Gv/"));
+  const asInputs = parametersAsInputs(accumulate ? added(products, "Gv/", problem.trained) : products, problem.trained);
+  return { point: ready(problem, { ...point, outputs }), product: asInputs, residuals };
+}
+
+function ready(problem: Problem, graph: Graph): Graph {
+  return gathered(problem, parametersAsInputs(graph, problem.trained));
+}
+
+function only(graph: Graph, keeps: (name: string) => boolean): Graph {
+  return { ...graph, outputs: graph.outputs.filter(({ name }) => keeps(name)) };
+}
+
+/** Outputs PREFIX/NAME become what they were plus inputs `a/NAME`. */
+function added(graph: Graph, prefix: string, names: readonly string[]): Graph {
+  let id = nextValueId(graph);
+  const inputs: GraphInput[] = [];
+  const nodes: Node[] = [];
+  const outputs = graph.outputs.map((output) => {
+    const name = names.find((one) => output.name === prefix + one);
+    if (name === undefined) return output;
+    const before: Value = { id: id++, type: output.value.type, name: `a/${name}` };
+    const after: Value = { id: id++, type: output.value.type };
+    inputs.push({ name: `a/${name}`, value: before });
+    nodes.push({ op: "add", inputs: [before, output.value], params: {}, outputs: [after], origin: { node: output.name, operator: "accumulate" } });
+    return { name: output.name, value: after };
+  });
+  return { ...graph, inputs: [...graph.inputs, ...inputs], nodes: [...graph.nodes, ...nodes], outputs };
+}
+
+/**
+ * Samples by number: inputs of one micro-batch become the whole data, sample axis first, and its rows are looked up by `order`. Where
+ * the data is one micro-batch it is taken as it stands.
+ */
+function gathered(problem: Problem, graph: Graph): Graph {
+  const { samples, sampleCount, microBatch } = problem;
+  const used = samples.filter(({ name }) => graph.inputs.some((input) => input.name === name));
+  if (used.length === 0) return graph;
+  // New nodes define the values that the graph knows as its inputs.
+  const b = new GraphBuilder();
+  const wholes = new Map(used.map(({ name, type, axis }) => [name, b.input(name, { dtype: type.dtype, shape: [sampleCount, ...type.shape.filter((_, a) => a !== axis)] })]));
+  const order = sampleCount === microBatch ? undefined : b.input(orderInput, { dtype: "i32", shape: [microBatch] });
+  for (const { name, type, axis } of used) {
+    b.setOrigin({ node: name, operator: "samples" });
+    const whole = wholes.get(name)!;
+    const rows = order === undefined ? whole : b.apply("gather", [whole, order], {});
+    b.output(name, axis === 0 ? rows : b.apply("transpose", [rows], { permutation: type.shape.map((_, a) => (a === axis ? 0 : a < axis ? a + 1 : a)) }));
+  }
+  const looked = b.build(graph.name);
+  const offset = nextValueId(graph);
+  const moved = renumbered(looked, offset, new Map(looked.outputs.flatMap(({ name, value }) => {
+    const input = graph.inputs.find((one) => one.name === name)!.value;
+    return looked.inputs.some((one) => one.value === value) ? [] : [[value, input] as const];
+  })));
+  const plain = new Map(looked.outputs.filter(({ value }) => looked.inputs.some((one) => one.value === value)).map(({ name }) => [name, graph.inputs.find((one) => one.name === name)!.value]));
+  return {
+    ...graph,
+    inputs: [...moved.inputs.map(({ name, value }) => ({ name, value: plain.get(name) ?? value })), ...graph.inputs.filter(({ name }) => !used.some((sample) => sample.name === name))],
+    nodes: [...moved.nodes, ...graph.nodes],
+  };
+}
+
+/** The graph with other values: those in `replaced`, the others with numbers from `offset` on. */
+function renumbered(graph: Graph, offset: number, replaced: ReadonlyMap<Value, Value>): Graph {
+  const made = new Map<Value, Value>();
+  const map = (value: Value): Value => {
+    const known = replaced.get(value) ?? made.get(value);
+    if (known !== undefined) return known;
+    const next = { ...value, id: value.id + offset };
+    made.set(value, next);
+    return next;
+  };
+  return {
+    ...graph,
+    inputs: graph.inputs.map(({ name, value }) => ({ name, value: map(value) })),
+    nodes: graph.nodes.map((node) => ({ ...node, inputs: node.inputs.map(map), outputs: node.outputs.map(map) })),
+  };
+}
+
+/** Values of all parameters as one vector, in the order of the layout. */
+export function packed(problem: Problem, layout: Layout): Float32Array {
+  const vector = new Float32Array(layout.elements);
+  for (const { name, offset } of layout.parts) vector.set(problem.network.parameters.find((parameter) => parameter.name === name)!.tensor.data as Float32Array, offset);
+  return vector;
+}
+

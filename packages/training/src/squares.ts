@@ -1,0 +1,129 @@
+/**
+ * @file Squares of the gradients of single samples, averaged: what the preconditioner of Martens 2010 is made of.
+ *
+ * - `exact`: where a parameter is used once, in a dense contraction over the batch, the gradient of sample i is an outer product x_i dy_i', so the
+ *   squares are one contraction of squares (sum over i of x_i^2 dy_i^2'); a bias is a sum of dy_i, its squares the sum of dy_i^2.
+ * - `signs`: else the square of a gradient whose samples count with random signs has them as its expectation; so many draws are averaged
+ *   (Chapelle and Erhan 2011).
+ */
+import { fail, randomBits, tensor, type Tensor } from "@systole/base";
+import { definitions, isNode, lossGradient, nextValueId, removeDeadCode, type Graph, type GraphOutput, type LossPiece, type Node, type Value } from "@systole/ir";
+import { finished, type Problem } from "./problem.ts";
+
+export type SquaresPlan = { readonly kind: "exact" } | { readonly kind: "signs"; readonly draws: number };
+
+/** Random gradients a micro-batch where the exact squares do not exist. */
+const defaultDraws = 4;
+
+export function planSquares(problem: Problem): SquaresPlan {
+  return exactSquares(problem) === undefined ? { kind: "signs", draws: defaultDraws } : { kind: "exact" };
+}
+
+/** Input of the graph of plan `signs`: f32[micro-batch] of 1 and -1. */
+export const signsInput = "signs";
+
+/** Outputs `q/NAME`: inputs `a/NAME` plus the mean over the micro-batch of the squared gradients of its samples. */
+export function squaresOfSamples(problem: Problem, plan: SquaresPlan): Graph {
+  const graph = plan.kind === "exact" ? exactSquares(problem) ?? fail("E0208", "the squares of the gradients of single samples do not exist for this network") : signedSquares(problem);
+  return finished(problem, graph, "q/", true);
+}
+
+/** One row for each draw of each micro-batch. */
+export function signsTable(rows: number, microBatch: number, seed: bigint): Tensor {
+  return tensor("f32", [rows * microBatch], Float32Array.from({ length: rows * microBatch }, (_, i) => (randomBits(seed, i) < 0 ? -1 : 1)));
+}
+
+function exactSquares({ network, pieces, trained, microBatch }: Problem): Graph | undefined {
+  const graph = lossGradient(network, pieces, trained);
+  const defined = definitions(graph);
+  const extension = new Extension(graph, microBatch);
+  const outputs: GraphOutput[] = [];
+  for (const name of trained) {
+    const squared = squareOf(extension, defined, graph.outputs.find((output) => output.name === `g/${name}`)!.value);
+    if (squared === undefined) return undefined;
+    outputs.push({ name: `q/${name}`, value: squared });
+  }
+  return removeDeadCode({ ...graph, nodes: [...graph.nodes, ...extension.nodes], outputs });
+}
+
+/** Nodes behind those of a graph. */
+class Extension {
+  readonly nodes: Node[] = [];
+  readonly microBatch: number;
+  #nextId: number;
+
+  constructor(graph: Graph, microBatch: number) {
+    this.microBatch = microBatch;
+    this.#nextId = nextValueId(graph);
+  }
+
+  add(like: Node, inputs: readonly Value[], type: Value["type"]): Value {
+    const value = { id: this.#nextId++, type };
+    this.nodes.push({ ...like, inputs, outputs: [value] });
+    return value;
+  }
+
+  square(value: Value, origin: Node["origin"]): Value {
+    return this.add({ op: "mul", inputs: [], params: {}, outputs: [], origin }, [value, value], value.type);
+  }
+
+  times(value: Value, factor: number, origin: Node["origin"]): Value {
+    const scalar = this.add({ op: "constant", inputs: [], params: { value: tensor(value.type.dtype, [], [factor]) }, outputs: [], origin }, [], { dtype: value.type.dtype, shape: [] });
+    const spread = this.add({ op: "broadcast", inputs: [], params: { shape: value.type.shape, axes: [] }, outputs: [], origin }, [scalar], value.type);
+    return this.add({ op: "mul", inputs: [], params: {}, outputs: [], origin }, [value, spread], value.type);
+  }
+}
+
+/** The graph's gradients are of the mean over B samples: the sample's own is B times its part, and the mean of the squares B times the sum of squared parts. */
+function squareOf(extension: Extension, defined: ReadonlyMap<Value, Node>, value: Value): Value | undefined {
+  const node = defined.get(value);
+  if (isNode(node, "reshape") || isNode(node, "transpose")) {
+    const inner = squareOf(extension, defined, node.inputs[0]!);
+    return inner === undefined ? undefined : extension.add(node, [inner], value.type);
+  }
+  const { microBatch } = extension;
+  if (isNode(node, "dot")) {
+    const [x, dy] = node.inputs as [Value, Value];
+    const { x: lettersX, w: lettersW, k } = node.params;
+    // One contracted axis, the first of both operands, as long as the batch.
+    const overSamples = k.length === 1 && lettersX.indexOf(k) === 0 && lettersW.indexOf(k) === 0 && x.type.shape[0] === microBatch;
+    if (!overSamples) return undefined;
+    return extension.times(extension.add(node, [extension.square(x, node.origin), extension.square(dy, node.origin)], value.type), microBatch, node.origin);
+  }
+  if (isNode(node, "reduce") && node.params.kind === "sum" && node.params.axes.length === 1 && node.params.axes[0] === 0 && node.inputs[0]!.type.shape[0] === microBatch) {
+    return extension.times(extension.add(node, [extension.square(node.inputs[0]!, node.origin)], value.type), microBatch, node.origin);
+  }
+  return undefined;
+}
+
+function signedSquares({ network, pieces, trained, microBatch }: Problem): Graph {
+  const signed = pieces.map((piece): LossPiece => ({ ...piece, loss: withSigns(piece.loss, microBatch) }));
+  const graph = lossGradient(network, signed, trained);
+  const extension = new Extension(graph, microBatch);
+  const outputs = trained.map((name) => {
+    const value = graph.outputs.find((output) => output.name === `g/${name}`)!.value;
+    const origin = { node: `q/${name}`, operator: "squares" };
+    return { name: `q/${name}`, value: extension.times(extension.square(value, origin), microBatch, origin) };
+  });
+  return removeDeadCode({ ...graph, nodes: [...graph.nodes, ...extension.nodes], outputs });
+}
+
+/** The loss with its gradient multiplied by the sign of each sample (axis 0 of the scores). */
+function withSigns(loss: Graph, microBatch: number): Graph {
+  const gradient = loss.outputs.find(({ name }) => name === "gradient")!.value;
+  let id = nextValueId(loss);
+  const signs: Value = { id: id++, type: { dtype: "f32", shape: [microBatch] }, name: signsInput };
+  const spread: Value = { id: id++, type: gradient.type };
+  const product: Value = { id: id++, type: gradient.type };
+  const origin = { node: signsInput, operator: "squares" };
+  return {
+    ...loss,
+    inputs: [...loss.inputs, { name: signsInput, value: signs }],
+    nodes: [
+      ...loss.nodes,
+      { op: "broadcast", inputs: [signs], params: { shape: gradient.type.shape, axes: [0] }, outputs: [spread], origin },
+      { op: "mul", inputs: [gradient, spread], params: {}, outputs: [product], origin },
+    ],
+    outputs: loss.outputs.map((output) => (output.name === "gradient" ? { name: "gradient", value: product } : output)),
+  };
+}
