@@ -47,6 +47,28 @@ export function wholeNumber(text: string): number {
   return value;
 }
 
+function finiteNumber(text: string): number {
+  return /^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$/.test(text) ? Number(text) : NaN;
+}
+
+export function positiveNumber(text: string): number {
+  const value = finiteNumber(text);
+  if (!(value > 0 && value < Infinity)) throw new InvalidArgumentError("a number above 0 is wanted.");
+  return value;
+}
+
+export function nonNegative(text: string): number {
+  const value = finiteNumber(text);
+  if (!(value >= 0 && value < Infinity)) throw new InvalidArgumentError("a number from 0 is wanted.");
+  return value;
+}
+
+export function collectAxis(text: string, before: Readonly<Record<string, number>> = {}): Readonly<Record<string, number>> {
+  const match = /^(.+)=([0-9]+)$/.exec(text);
+  if (match === null) throw new InvalidArgumentError("name=AXIS is wanted, for example x=1.");
+  return { ...before, [match[1]!]: Number(match[2]) };
+}
+
 /** Names of inputs may hold "="; numbers do not. */
 export function collectShape(text: string, before: Readonly<Record<string, readonly number[]>> = {}): Readonly<Record<string, readonly number[]>> {
   const match = /^(.+)=([0-9]*(?:[,x][0-9]+)*)$/.exec(text);

@@ -1,5 +1,5 @@
 /** @file The commands and their options: the contract of the command line. Names and fields stay. */
-import { lossNames } from "@systole/systole";
+import { lossNames, optimizers, profileNames } from "@systole/systole";
 import { Command, Option } from "commander";
 import { compileCommand, emitted, type CompileCommandFlags } from "./commands/compile.ts";
 import { conformCommand, type ConformFlags } from "./commands/conform.ts";
@@ -7,8 +7,9 @@ import { demoCommand, type DemoFlags } from "./commands/demo.ts";
 import { differentiateCommand, type DifferentiateFlags } from "./commands/differentiate.ts";
 import { inspectCommand, inspectParts, type InspectFlags } from "./commands/inspect.ts";
 import { runCommand, type RunFlags } from "./commands/run.ts";
+import { trainCommand, type TrainFlags } from "./commands/train.ts";
 import { machinesCommand, operatorsCommand, passesCommand, type TableFlags } from "./commands/tables.ts";
-import { addCompileOptions, addMachineOption, collectInput, positiveInteger, regularExpression, wholeNumber } from "./options.ts";
+import { addCompileOptions, addMachineOption, collectAxis, collectInput, nonNegative, positiveInteger, positiveNumber, regularExpression, wholeNumber } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
 
 export const version = "0.1.0";
@@ -56,6 +57,40 @@ export function buildProgram(terminal: Terminal, finish: (exitCode: number) => v
     .option("--report <FILE.json>", "write the report")
     .requiredOption("-o, --out <OUT.npz>", "where loss, g/PARAMETER and Gv/PARAMETER go")
     .action((path: string, flags: DifferentiateFlags) => finish(differentiateCommand(terminal, path, flags)));
+
+  addMachineOption(program.command("train").description("train a model on the device; the whole training program is one image").argument("<MODEL.onnx>"))
+    .addOption(new Option("--loss <name>", "what is made small").choices([...lossNames]).makeOptionMandatory())
+    .option("--data <DATA.npz>", "one array for each input of the model, and `target`; the first axis counts the samples (not needed for models without inputs)")
+    .option("--validation <DATA.npz>", "data to judge the trained model on")
+    .option("--sample-axis <name=AXIS>", "an input whose samples are counted by another axis; may be repeated", collectAxis)
+    .option("--loss-output <name>", "the output that the loss is taken at, where there are several")
+    .addOption(new Option("--optimizer <name>", "the training algorithm").choices([...optimizers]).default("hessian-free"))
+    .addOption(new Option("--profile <name>", "variant of Hessian-free training (default: martens)").choices([...profileNames]))
+    .option("--iterations <n>", "outer steps at most", positiveInteger, 100)
+    .option("--cg-iterations <n>", "steps of conjugate gradients at most, in one outer step", positiveInteger)
+    .option("--gradient-batch <n>", "samples for loss and gradient (default: all; sgd and adam: 64)", positiveInteger)
+    .option("--curvature-batch <n>", "samples for curvature products (default: an eighth of the gradient's)", positiveInteger)
+    .option("--micro-batch <n>", "samples that a graph sees at a time; part of what the numbers mean", positiveInteger)
+    .option("--lambda <x>", "damping at the start", positiveNumber)
+    .option("--structural-damping <mu>", "damps changes of hidden states of recurrent networks", positiveNumber)
+    .option("--preconditioner", "precondition conjugate gradients, also where the profile does not")
+    .option("--no-preconditioner", "do not precondition")
+    .option("--weight-decay <x>", "half of x times the squared weights (rank 2 and more) is added to the loss", nonNegative)
+    .option("--learning-rate <x>", "of sgd and adam", positiveNumber)
+    .option("--momentum <x>", "of sgd", nonNegative)
+    .option("--gradient-tolerance <x>", "stop where the gradient is no longer than that", nonNegative)
+    .option("--progress-tolerance <x>", "stop where a step moves the loss by no more than this part of it", nonNegative)
+    .option("--freeze <PATTERN>", "parameters that stay as they are (* for any characters); may be repeated", (pattern: string, before: readonly string[] = []) => [...before, pattern])
+    .addOption(new Option("--init <how>", "keep the parameters of the file, or draw sparse ones").choices(["keep", "sparse"]).default("keep"))
+    .option("--seed <n>", "of sample order, sparse parameters and random signs", wholeNumber)
+    .option("--log <LOG.jsonl>", "one line of JSON for each outer step")
+    .option("--checkpoint <DIR>", "write a checkpoint after each outer step")
+    .option("--resume", "go on from the checkpoint, bit for bit")
+    .option("--hard-wired", "the steps S1 to S10 come from a ROM of the controller")
+    .option("--image <FILE.elf>", "also write the image of the training program")
+    .option("--report <FILE.json>", "write the report")
+    .requiredOption("-o, --out <TRAINED.onnx>", "the model with its trained parameters")
+    .action((path: string, flags: TrainFlags) => finish(trainCommand(terminal, path, flags)));
 
   addMachineOption(program.command("conform").description("run a folder or archive of ONNX backend test cases on the device").argument("<DIR|ARCHIVE>"))
     .option("--filter <REGEX>", "only cases whose path matches", regularExpression)

@@ -35,6 +35,8 @@ export const codes = {
   E0601: { title: "input missing or unknown", help: "`systole inspect` lists the inputs by name." },
   E0602: { title: "input does not fit", help: "The message gives the wanted and the given type and shape." },
   E0603: { title: "option not valid", help: "`systole help COMMAND` lists the options." },
+  E0604: { title: "snapshot does not fit", help: "A run goes on only with the image, the inputs and the version that made the snapshot." },
+  E0605: { title: "training stopped", help: "The message names the reason; the parameters before the failing step are in the last checkpoint." },
 } as const satisfies Record<string, CodeInfo>;
 
 export type DiagnosticCode = keyof typeof codes;

@@ -1,11 +1,9 @@
 /** @file NumPy's .npz files: a zip archive of .npy files. Written without compression and without times, so that the same tensors give the same bytes. */
 import { fail, InputError, type Tensor } from "@systole/systole";
-import { unzipSync, zipSync } from "fflate";
+import { unzipSync } from "fflate";
 import { readBytes } from "./files.ts";
 import { readNpy, writeNpy } from "./npy.ts";
-
-/** The zip format has no time before 1980; this is its zero. */
-const noTime = new Date(1980, 0, 1);
+import { packFiles } from "./zip.ts";
 
 /** All tensors of the archive by name; entries that are no tensors of ours (text, objects) are left out. */
 export function readNpz(path: string): Map<string, Tensor> {
@@ -30,5 +28,5 @@ export function readNpz(path: string): Map<string, Tensor> {
 
 export function writeNpz(tensors: ReadonlyMap<string, Tensor>): Uint8Array {
   const entries = Object.fromEntries([...tensors].map(([name, tensor]) => [`${name}.npy`, writeNpy(tensor)]));
-  return zipSync(entries, { level: 0, mtime: noTime });
+  return packFiles(entries);
 }

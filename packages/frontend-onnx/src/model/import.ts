@@ -7,7 +7,7 @@ import { newestOpset, oldestOpset } from "../operators/schemas.ts";
 import { Attributes } from "./attributes.ts";
 import type { ReadExternal } from "./external.ts";
 import { decodeModelProto, functionDefaults, longToNumber, type AttributeProto, type FunctionProto, type GraphProto, type ModelProto, type NodeProto, type ValueInfoProto } from "./proto.ts";
-import { bindInputs, statedShape, type Bindings } from "./shapes.ts";
+import { bindInputs, declaredInput, statedShape, type Bindings, type DeclaredInput } from "./shapes.ts";
 import { dtypeOf, tensorOf } from "./tensors.ts";
 
 export interface ImportOptions extends Bindings {
@@ -67,6 +67,13 @@ const mostNodes = 1_000_000;
 
 export function importModel(bytes: Uint8Array, options: ImportOptions = {}): ImportedModel {
   return withPlace(options.fileName === undefined ? {} : { file: options.fileName }, () => importProto(bytes, decodeModelProto(bytes, options.fileName), options));
+}
+
+/** The inputs of a model before anything is bound. */
+export function declaredInputs(bytes: Uint8Array, fileName?: string): readonly DeclaredInput[] {
+  const graph = decodeModelProto(bytes, fileName).graph!;
+  const initialized = new Set((graph.initializer ?? []).map((one) => one.name ?? ""));
+  return (graph.input ?? []).filter((info) => !initialized.has(info.name ?? "")).map(declaredInput);
 }
 
 function importProto(bytes: Uint8Array, model: ModelProto, options: ImportOptions): ImportedModel {

@@ -43,6 +43,16 @@ export function statedShape(info: ValueInfoProto): string {
   return dimensions === undefined ? "?" : `[${dimensions.map((dimension) => dimension ?? "?").join(", ")}]`;
 }
 
+/** An input as the model declares it: an extent for each axis, undefined where it is open; no axes where the model states no shape. */
+export interface DeclaredInput {
+  readonly name: string;
+  readonly extents: readonly (number | undefined)[] | undefined;
+}
+
+export function declaredInput(info: ValueInfoProto): DeclaredInput {
+  return { name: info.name ?? "", extents: dimensionsOf(info)?.map((dimension) => (typeof dimension === "number" ? dimension : undefined)) };
+}
+
 function dimensionsOf(info: ValueInfoProto): Dimension[] | undefined {
   const where = { value: info.name ?? "" };
   const type = info.type;

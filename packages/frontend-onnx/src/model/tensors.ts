@@ -1,5 +1,5 @@
 /** @file TensorProto to tensor and back: every storage form of the standard, for the element types that the ir has. */
-import { allocate, bytesOf, elementCount, fail, type Dtype, type NumericArray, type Place, type Tensor } from "@systole/base";
+import { allocate, bytesOf, elementCount, fail, type Dtype, type NumericArray, type Place, type Tensor, type TensorType } from "@systole/base";
 import { readExternalData, type ReadExternal } from "./external.ts";
 import { decodeTensorProto, longToBigInt, longToNumber, messages, type TensorProto } from "./proto.ts";
 
@@ -38,10 +38,13 @@ export function encodeTensor(tensor: Tensor, name = ""): Uint8Array {
   return messages.TensorProto.encode({ dims: [...tensor.shape], dataType: numberOfDtype[tensor.dtype], rawData, name }).finish();
 }
 
+export function tensorTypeOf(proto: TensorProto): TensorType {
+  return { dtype: dtypeOf(proto.dataType ?? 0, { value: proto.name ?? "" }), shape: (proto.dims ?? []).map((dim) => longToNumber(dim)) };
+}
+
 export function tensorOf(proto: TensorProto, read: ReadExternal | undefined): Tensor {
   const where: Place = { value: proto.name ?? "" };
-  const dtype = dtypeOf(proto.dataType ?? 0, where);
-  const shape = (proto.dims ?? []).map((dim) => longToNumber(dim));
+  const { dtype, shape } = tensorTypeOf(proto);
   const count = elementCount(shape);
   if (shape.some((extent) => extent < 0) || !Number.isSafeInteger(count)) fail("E0102", `tensor with shape [${shape.join(",")}]`, where);
   if (proto.segment !== null && proto.segment !== undefined) fail("E0102", "tensors in segments were never part of the standard's use", where);

@@ -1,0 +1,236 @@
+/** @file `systole train`: a model and data to a training program, the program to an image, the image on the device, trained parameters back into the model. */
+import { join } from "node:path";
+import { buildReport, renderReport } from "@systole/report";
+import {
+  arrangeData, checkClassNumbers, compileTraining, Device, fail, isFloat, readRecord, reasonOf, reasons, recordTensor, refuseNaN, replaceParameters, snapshotFromBytes, snapshotToBytes, targetName, typesOf, validate, writeImage,
+  type CompiledTraining, type JudgementView, type Machine, type OptimizerName, type Run, type Snapshot, type Tensor, type TrainingOptions, type TrainingRecord,
+} from "@systole/systole";
+import { externalReader, fileExists, makeFolder, readBytes, writeWhole } from "../files/files.ts";
+import { readNpz } from "../files/npz.ts";
+import { packFiles, unpackFiles } from "../files/zip.ts";
+import { defaultMachine, findMachine } from "../options.ts";
+import { note, Progress, type Terminal } from "../terminal.ts";
+import { UsageError } from "../usage.ts";
+
+export interface TrainFlags {
+  readonly machine?: string;
+  readonly loss: string;
+  readonly data?: string;
+  readonly validation?: string;
+  readonly optimizer: OptimizerName;
+  readonly profile?: string;
+  readonly iterations: number;
+  readonly cgIterations?: number;
+  readonly gradientBatch?: number;
+  readonly curvatureBatch?: number;
+  readonly microBatch?: number;
+  readonly lambda?: number;
+  readonly structuralDamping?: number;
+  readonly preconditioner?: boolean;
+  readonly weightDecay?: number;
+  readonly learningRate?: number;
+  readonly momentum?: number;
+  readonly gradientTolerance?: number;
+  readonly progressTolerance?: number;
+  readonly freeze?: readonly string[];
+  readonly init?: "keep" | "sparse";
+  readonly seed?: number;
+  readonly lossOutput?: string;
+  readonly sampleAxis?: Readonly<Record<string, number>>;
+  readonly log?: string;
+  readonly checkpoint?: string;
+  readonly resume?: boolean;
+  readonly report?: string;
+  readonly hardWired?: boolean;
+  readonly image?: string;
+  readonly out: string;
+}
+
+export function trainCommand(terminal: Terminal, path: string, flags: TrainFlags): number {
+  if (flags.resume === true && flags.checkpoint === undefined) throw new UsageError("--resume needs --checkpoint DIR");
+  const machine = findMachine(flags.machine ?? defaultMachine);
+  const model = readBytes(path);
+  const data = flags.data === undefined ? new Map<string, Tensor>() : readNpz(flags.data);
+  const options = optionsOf(path, flags);
+  refuseNaN(data, options.sampleAxes);
+  const begun = terminal.now();
+  const compiled = compileTraining(model, machine, typesOf(data), options);
+  const compileMs = terminal.now() - begun;
+  compiled.notes.forEach((text) => note(terminal, text));
+  checkClasses(compiled, data, flags.loss);
+  const imageBytes = writeImage(compiled.image);
+  if (flags.image !== undefined) writeWhole(flags.image, imageBytes);
+  const outcome = trainOnDevice(terminal, compiled, machine, arrangeData(compiled, data), flags);
+  const report = buildReport(compiled.image, machine, outcome.run, { compileMs, runMs: outcome.runMs, imageBytes: imageBytes.length });
+  if (flags.report !== undefined) writeWhole(flags.report, `${JSON.stringify(report, undefined, 2)}\n`);
+  const last = outcome.records.at(-1) ?? fail("E0605", "the program ended without a judgement");
+  const reason = reasonOf(last.reason);
+  if (reasons[reason].failure) {
+    return fail("E0605", `training stopped after ${last.iteration} iterations: ${reason}: ${reasons[reason].text}`, {}, [
+      `loss ${last.loss}, lambda ${last.lambda}, gradient norm ${last.gradientNorm}; no model is written.`, ...(flags.checkpoint === undefined ? [] : [`The checkpoint in ${flags.checkpoint} is intact.`]),
+    ]);
+  }
+  const trained = replaceParameters(model, outcome.parameters);
+  writeWhole(flags.out, trained);
+  terminal.out(`${renderReport(report)}\n${summary(compiled, outcome)}stopped: ${reason}: ${reasons[reason].text}\ntrained model in ${flags.out}\n`);
+  if (flags.validation !== undefined) printValidation(terminal, trained, machine, flags, options);
+  return 0;
+}
+
+function optionsOf(path: string, flags: TrainFlags): TrainingOptions {
+  const taken = Object.fromEntries(([
+    "profile", "cgIterations", "gradientBatch", "curvatureBatch", "microBatch", "lambda", "structuralDamping", "preconditioner", "weightDecay", "learningRate", "momentum", "gradientTolerance",
+    "progressTolerance", "freeze", "init", "seed",
+  ] as const).filter((key) => flags[key] !== undefined).map((key) => [key, flags[key]]));
+  return {
+    fileName: path, readExternal: externalReader(path), loss: flags.loss, optimizer: flags.optimizer, iterations: flags.iterations, ...taken,
+    ...(flags.lossOutput === undefined ? {} : { output: flags.lossOutput }), ...(flags.sampleAxis === undefined ? {} : { sampleAxes: flags.sampleAxis }),
+  };
+}
+
+function checkClasses({ problem }: CompiledTraining, data: ReadonlyMap<string, Tensor>, loss: string): void {
+  const target = data.get(targetName);
+  if (loss !== "cross-entropy" || target === undefined || isFloat(target.dtype)) return;
+  const scores = problem.network.outputs[0]!.value.type;
+  if (scores.shape.length === target.shape.length + 1) checkClassNumbers(target, scores.shape[1]!);
+}
+
+// ---- the run ------------------------------------------------------------------------------------------------------
+
+interface Outcome {
+  readonly run: Run;
+  readonly runMs: number;
+  readonly records: readonly TrainingRecord[];
+  readonly parameters: ReadonlyMap<string, Tensor>;
+}
+
+/** A checkpoint is one file, so that snapshot and log always belong together. */
+const checkpointName = "checkpoint.zip";
+const snapshotEntry = "snapshot.bin";
+const logEntry = "log.jsonl";
+
+function trainOnDevice(terminal: Terminal, compiled: CompiledTraining, machine: Machine, inputs: ReadonlyMap<string, Tensor>, flags: TrainFlags): Outcome {
+  const device = new Device(compiled.image, machine);
+  const lines: string[] = [];
+  const records: TrainingRecord[] = [];
+  const snapshot = flags.resume === true ? resumed(terminal, flags.checkpoint!, lines, records) : undefined;
+  if (flags.checkpoint !== undefined) makeFolder(flags.checkpoint);
+  const watch = new Watch(terminal, flags.iterations);
+  const begun = terminal.now();
+  try {
+    const run = device.run(inputs, {
+      readBack: ["parameter"], ...(flags.hardWired === true ? { hardWired: true } : {}), ...(snapshot === undefined ? {} : { resume: snapshot }),
+      onJudgement: (view) => {
+        const record = readRecord(view.read(recordTensor).data as Float64Array);
+        records.push(record);
+        lines.push(JSON.stringify({ ...printable(record), cycles: view.cycles }));
+        watch.show(record, view);
+        if (flags.log !== undefined) writeWhole(flags.log, `${lines.join("\n")}\n`);
+        if (flags.checkpoint !== undefined) writeCheckpoint(flags.checkpoint, view.snapshot(), lines);
+      },
+    });
+    if (flags.log !== undefined) writeWhole(flags.log, `${lines.join("\n")}\n`);
+    return { run, runMs: terminal.now() - begun, records, parameters: run.outputs };
+  } finally {
+    watch.end();
+  }
+}
+
+/** JSON has no infinite numbers. */
+function printable(record: TrainingRecord): Record<string, number | string> {
+  const named = Object.entries(record).map(([column, value]): [string, number | string] => [column, column === "reason" ? reasonOf(value) : Number.isFinite(value) ? value : String(value)]);
+  return Object.fromEntries(named);
+}
+
+function parsed(line: string): TrainingRecord {
+  const values = Object.entries(JSON.parse(line) as Record<string, number | string>).map(([column, value]) => [column, column === "reason" ? reasons[value as keyof typeof reasons].code : Number(value)]);
+  return Object.fromEntries(values) as TrainingRecord;
+}
+
+function writeCheckpoint(folder: string, snapshot: Snapshot, lines: readonly string[]): void {
+  writeWhole(join(folder, checkpointName), packFiles({ [snapshotEntry]: snapshotToBytes(snapshot), [logEntry]: new TextEncoder().encode(lines.join("\n")) }));
+}
+
+function resumed(terminal: Terminal, folder: string, lines: string[], records: TrainingRecord[]): Snapshot | undefined {
+  const file = join(folder, checkpointName);
+  if (!fileExists(file)) {
+    note(terminal, `there is no checkpoint in ${folder} yet; training begins at the start`);
+    return undefined;
+  }
+  const entries = unpackFiles(readBytes(file), file);
+  const snapshot = entries[snapshotEntry];
+  const log = entries[logEntry];
+  if (snapshot === undefined || log === undefined) return fail("E0604", "not a checkpoint", { file });
+  for (const line of new TextDecoder().decode(log).split("\n").filter((text) => text !== "")) {
+    lines.push(line);
+    records.push(parsed(line));
+  }
+  return snapshotFromBytes(snapshot);
+}
+
+// ---- what people see ----------------------------------------------------------------------------------------------
+
+/** Simulated time is told at this clock. */
+const cyclesPerMicrosecond = 1000;
+
+class Watch {
+  readonly #terminal: Terminal;
+  readonly #progress: Progress;
+  readonly #iterations: number;
+  readonly #seen: TrainingRecord[] = [];
+  #warned = false;
+
+  constructor(terminal: Terminal, iterations: number) {
+    this.#terminal = terminal;
+    this.#progress = new Progress(terminal, "training");
+    this.#iterations = iterations;
+  }
+
+  show(record: TrainingRecord, { cycles }: JudgementView): void {
+    this.#progress.end();
+    this.#seen.push(record);
+    this.#terminal.err(`${line(record, cycles)}\n`);
+    if (!this.#warned && stuck(this.#seen)) {
+      this.#warned = true;
+      note(this.#terminal, "the loss has hardly moved for ten iterations and the quadratic model is poor (rho below 1/4): the network may be predicting the mean of the targets; try --init sparse, another --lambda or a larger --curvature-batch");
+    }
+    this.#progress.update(record.iteration, this.#iterations);
+  }
+
+  end(): void {
+    this.#progress.end();
+  }
+}
+
+function line(r: TrainingRecord, cycles: number): string {
+  const short = (x: number): string => (Number.isFinite(x) ? x.toPrecision(5) : String(x));
+  const second = r.cgSteps > 0 || r.lambda > 0 ? `  lambda ${short(r.lambda)}  rho ${short(r.rho)}  cg ${r.cgSteps}` : "";
+  return `${String(r.iteration).padStart(5)}  loss ${short(r.loss)}${second}  rate ${short(r.rate)}  ${cycles} cycles (${short(cycles / cyclesPerMicrosecond / 1000)} ms at 1 GHz)`;
+}
+
+/** Ten steps that moved the loss by less than a thousandth, most of them with a ratio below 1/4. */
+function stuck(seen: readonly TrainingRecord[]): boolean {
+  const last = seen.slice(-10);
+  if (last.length < 10 || last.every(({ lambda }) => lambda === 0)) return false;
+  const moved = Math.abs(last[0]!.loss - last.at(-1)!.loss) / Math.abs(last[0]!.loss);
+  return moved < 1e-3 && last.filter(({ rho }) => !(rho >= 0.25)).length >= 5;
+}
+
+function summary(compiled: CompiledTraining, { run, records }: Outcome): string {
+  const { batches, problem } = compiled;
+  const [first, last] = [records[0]!, records.at(-1)!];
+  const words = compiled.image.routines.reduce((sum, routine) => sum + routine.instructions.length, 0);
+  return [
+    `loss ${first.loss} -> ${last.loss} in ${last.iteration} iterations; ${batches.sampleCount} samples, micro-batches of ${problem.microBatch}, gradient on ${batches.gradientBatch}, curvature on ${batches.curvatureBatch}`,
+    `program: ${words} instructions in ${compiled.image.routines.length} routines; ${run.instructions.macros} macro-instructions decoded, ${run.instructions.executed} instructions executed`,
+    `cycles by submodule: ${Object.entries(run.submodules).map(([name, cycles]) => `${name} ${cycles}`).join(", ")}`,
+    "",
+  ].join("\n");
+}
+
+function printValidation(terminal: Terminal, trained: Uint8Array, machine: Machine, flags: TrainFlags, options: TrainingOptions): void {
+  const data = readNpz(flags.validation!);
+  refuseNaN(data, options.sampleAxes);
+  const { samples, loss, accuracy, cycles } = validate(trained, machine, data, options);
+  terminal.out(`validation: loss ${loss}${accuracy === undefined ? "" : `, ${(accuracy * 100).toFixed(2)} % right`} on ${samples} samples in ${cycles} cycles\n`);
+}
