@@ -4,24 +4,37 @@
  * meet only where a branch asks for a scalar register.
  */
 import { fail, internal, type Place } from "@systole/base";
-import type { KernelDebug, Machine, ResolvedProgram, ResolvedStep, UnitName } from "@systole/isa";
+import { limits, submoduleCallees, type KernelDebug, type Machine, type MacroName, type ResolvedGenerator, type ResolvedProgram, type ResolvedStep, type TensorSymbol, type UnitName } from "@systole/isa";
 import { newKernelCounters, type MutableKernelCounters } from "./counters.ts";
-import { extentsOf, newPlacement } from "./geometry.ts";
+import { extentsOf, newPlacement, setRowOffset } from "./geometry.ts";
 import { defaultWatchdogCycles, type RunOptions } from "./run.ts";
 import { ScalarUnit } from "./scalarUnit.ts";
+import type { Snapshot } from "./snapshot.ts";
 import { maximumDepth, Submodules, type Frame } from "./submodules.ts";
+import { SymbolTraffic } from "./symbolTraffic.ts";
 import { MachineClock } from "./timing/machineClock.ts";
 import { Trace } from "./trace.ts";
-import type { ValueEngine } from "./valueEngine.ts";
+import type { ComputeStep, ValueEngine } from "./valueEngine.ts";
 
 export interface Executable {
   readonly program: ResolvedProgram;
   readonly textAddress: number;
   readonly kernels: readonly KernelDebug[];
+  readonly symbols: readonly TensorSymbol[];
+}
+
+/** What the device does at judgements. */
+export interface Observer {
+  /** A judgement with values. */
+  judged(controller: Controller, values: ValueEngine): void;
+  /** A run to be taken up again: until its judgement there are no values, decisions are those of the snapshot; then `begin` gives the values. */
+  readonly resume?: { readonly snapshot: Snapshot; begin(): ValueEngine };
 }
 
 type LoopStep = Extract<ResolvedStep, { kind: "loop" }>;
-type ComputeStep = Extract<ResolvedStep, { kind: "load" | "store" | "gather" | "scatter" | "fill" | "gemm" | "vector" }>;
+
+/** Behind every fault. */
+export const memoryIsLeft = "The memory of the device is as it was at this instruction.";
 
 const unitOf: Readonly<Record<ComputeStep["kind"], UnitName>> = {
   load: "load", gather: "load", store: "store", scatter: "store", fill: "store", gemm: "array", vector: "vector",
@@ -34,10 +47,18 @@ export class Controller {
   readonly kernels: readonly MutableKernelCounters[];
   readonly outside = newKernelCounters();
   readonly control: boolean[] = [];
+  /** Opcodes of the macro-instructions, in the order in which they were decoded. */
+  readonly macroTrace: MacroName[] = [];
+  /** How many of them came through the instruction cache. */
+  macrosFetched = 0;
+  readonly traffic: SymbolTraffic;
   readonly trace: Trace | undefined;
   executed = 0;
+  judgements = 0;
   readonly #executable: Executable;
-  readonly #values: ValueEngine | undefined;
+  readonly #observer: Observer;
+  #resume: Observer["resume"];
+  #values: ValueEngine | undefined;
   readonly #options: RunOptions;
   readonly #watchdog: number;
   readonly #indices = new Int32Array(8);
@@ -51,13 +72,17 @@ export class Controller {
   #reportedAt = 0;
   readonly #estimate: number;
 
-  constructor(executable: Executable, machine: Machine, values: ValueEngine | undefined, options: RunOptions) {
+  constructor(executable: Executable, machine: Machine, values: ValueEngine | undefined, observer: Observer, options: RunOptions) {
     this.#executable = executable;
     this.#values = values;
+    this.#observer = observer;
+    this.#resume = observer.resume;
     this.#options = options;
     this.#watchdog = options.watchdogCycles ?? defaultWatchdogCycles;
     this.trace = options.maxTraceEvents === undefined ? undefined : new Trace(options.maxTraceEvents);
-    this.clock = new MachineClock(machine, executable.textAddress, this.trace);
+    this.traffic = new SymbolTraffic(executable.symbols);
+    const romBytes = options.hardWired === true ? (executable.program.routines[0]?.length ?? 0) * limits.instructionBytes : 0;
+    this.clock = new MachineClock(machine, { address: executable.textAddress, romBytes }, this.traffic, this.trace);
     this.kernels = executable.kernels.map(() => newKernelCounters());
     this.#estimate = options.onProgress === undefined ? 0 : estimateWork(executable.program);
   }
@@ -66,6 +91,7 @@ export class Controller {
   run(): void {
     this.#enter(0);
     while (this.#advance(this.submodules.frame));
+    if (this.#resume !== undefined) fail("E0604", `the program ended before judgement ${this.#resume.snapshot.judgements} of the snapshot`);
     this.clock.finish();
     this.#options.onProgress?.(this.executed, this.executed);
   }
@@ -99,9 +125,11 @@ export class Controller {
         return true;
       case "call":
         this.clock.issue(step.address);
+        if (step.macro !== "call") this.#noteMacro(step.macro, step.address);
         this.#enter(step.routine);
         return true;
       case "converge":
+        this.#noteMacro("converge", step.address);
         this.clock.issue(step.address);
         frame.judgement = { back: step.back, address: step.address };
         this.#enter(step.routine);
@@ -122,6 +150,7 @@ export class Controller {
         this.clock.issue(step.address);
         return false;
       case "io":
+        this.#noteMacro("io", step.address);
         this.#values?.io(step);
         this.clock.io(step);
         this.#count();
@@ -130,6 +159,11 @@ export class Controller {
         this.#dispatch(step);
         return true;
     }
+  }
+
+  #noteMacro(name: MacroName, address: number): void {
+    this.macroTrace.push(name);
+    if (!this.clock.inRom(address)) this.macrosFetched++;
   }
 
   /** Steps that may stand inside loops. */
@@ -144,9 +178,10 @@ export class Controller {
       case "move": {
         this.#step = step;
         const { registers } = this.scalars;
-        if (this.#values !== undefined && step.direction === "to-register") this.scalars.set(step.register, this.#values.read(step.generator, this.#indices));
+        if (step.rowed.length > 0) this.#placeRows(step.rowed);
+        if (this.#values !== undefined && step.direction === "to-register") this.scalars.set(step.register, this.#values.read(step, this.#indices));
         else if (step.direction === "to-register") this.scalars.forget(step.register);
-        else this.#values?.write(step.generator, this.#indices, registers[step.register]!);
+        else this.#values?.write(step, this.#indices, registers[step.register]!);
         this.clock.scalarMove(step, this.#indices);
         return this.#count();
       }
@@ -182,6 +217,7 @@ export class Controller {
   #compute(step: ComputeStep): void {
     const unit = unitOf[step.kind];
     const runs = this.#guarded(step) && extentsOf(step.space, this.#indices, this.#placement) > 0;
+    if (runs && step.rowed.length > 0) this.#placeRows(step.rowed);
     // An instruction without points costs its dispatch and takes no place in a queue.
     const dispatched = this.clock.issue(step.address, runs ? unit : undefined);
     const ready = step.kind === "vector" ? this.#takeChain(step, dispatched) : dispatched;
@@ -191,6 +227,19 @@ export class Controller {
     else if (step.kind === "vector") this.clock.vector(step, this.#placement, this.#indices, ready);
     else this.clock.transfer(step, this.#placement, this.#indices, ready);
     this.#count();
+  }
+
+  /** Takes the rows of generators from the scalar registers as they are now. */
+  #placeRows(rowed: readonly ResolvedGenerator[]): void {
+    this.clock.waitForScalar();
+    if (this.#values === undefined) return;
+    for (const generator of rowed) {
+      const { register, stride, count } = generator.row!;
+      const value = this.scalars.registers[register]!;
+      const row = Math.trunc(value);
+      if (!(row >= 0 && row < count)) fail("E0501", `row ${value} in scalar register ${register} does not exist; there are ${count}`, this.place(), [memoryIsLeft]);
+      setRowOffset(generator, row * stride);
+    }
   }
 
   /** The vop words behind a vec, once in each run of a routine. */
@@ -215,6 +264,8 @@ export class Controller {
   #enter(index: number): void {
     const routine = this.#executable.program.routines[index];
     if (routine === undefined) return internal(`routine ${index} does not exist`);
+    const caller = this.submodules.depth === 0 ? "control" : this.submodules.active.name;
+    if (!submoduleCallees[caller].includes(routine.submodule)) fail("E0501", `a routine of ${caller} runs one of ${routine.submodule}`, this.place(), [memoryIsLeft]);
     if (this.submodules.depth >= maximumDepth) fail("E0501", `more than ${maximumDepth} routines under way at once`, this.place());
     this.submodules.enter(routine);
     this.clock.scoreboard.forget();
@@ -223,7 +274,8 @@ export class Controller {
   }
 
   #leave(): boolean {
-    if (!this.submodules.leave()) return false;
+    if (this.submodules.depth === 1) fail("E0501", "the program ran past its end: no halt, no finished judgement", this.place(), [memoryIsLeft]);
+    this.submodules.leave();
     this.clock.scoreboard.forget();
     this.#attribute();
     const { frame } = this.submodules;
@@ -231,8 +283,24 @@ export class Controller {
     if (judgement === undefined) return true;
     frame.judgement = undefined;
     this.clock.waitForScalar();
-    if (this.#decide(0, (value) => value === 0)) this.#jump(frame, judgement.back);
+    this.#judge();
+    if (!this.#decide(0, (value) => value === 0)) return frame.next < frame.routine.body.length;
+    this.#jump(frame, judgement.back);
     return true;
+  }
+
+  /** Before a judgement decides: the host looks, or a resumed run gets its values back. */
+  #judge(): void {
+    this.judgements++;
+    const resume = this.#resume;
+    if (resume === undefined) {
+      if (this.#values !== undefined) this.#observer.judged(this, this.#values);
+      return;
+    }
+    if (this.judgements < resume.snapshot.judgements) return;
+    this.#values = resume.begin();
+    this.scalars.restore(resume.snapshot.registers);
+    this.#resume = undefined;
   }
 
   #attribute(): void {
@@ -244,7 +312,8 @@ export class Controller {
 
   /** The outcome of a branch: by value, or as the given control says. */
   #decide(register: number, test: (value: number) => boolean): boolean {
-    const given = this.#values === undefined ? this.#options.control?.[this.control.length] : undefined;
+    const outcomes = this.#resume?.snapshot.control ?? this.#options.control;
+    const given = this.#values === undefined ? outcomes?.[this.control.length] : undefined;
     if (given === undefined && !this.scalars.knows(register)) {
       fail("E0603", `this run has no values, but branch ${this.control.length} depends on scalar register ${register}`, this.place(),
         ["Give the outcomes of the branches that a full run wrote, or run with values."]);
@@ -262,7 +331,7 @@ export class Controller {
 
   #count(): void {
     this.executed++;
-    this.submodules.active.instructions++;
+    this.submodules.active.microOperations++;
   }
 
   /** Watchdog and progress; at every loop iteration, call and jump, so that no endless program escapes. */

@@ -3,40 +3,56 @@
  * as they were at that moment.
  */
 import { allocate, byteCount, fail, formatType, InputError, sameShape, type Tensor } from "@systole/base";
-import { verifyImage, type Image, type Machine, type MemoryName, type TensorSymbol } from "@systole/isa";
-import { Controller, type Executable } from "./controller.ts";
+import { verifyImage, writeImage, type Image, type Machine, type MemoryName, type TensorSymbol } from "@systole/isa";
+import { Controller, memoryIsLeft, type Executable, type Observer } from "./controller.ts";
 import { boundOf, perUnit, type KernelCounters, type MutableKernelCounters } from "./counters.ts";
-import { Memory } from "./memory.ts";
-import type { Run, RunOptions } from "./run.ts";
+import { DeviceFault } from "./faults.ts";
+import { Initialised } from "./initialised.ts";
+import { Memory, memoryOfDevice } from "./memory.ts";
+import type { JudgementView, Run, RunOptions } from "./run.ts";
+import { captureMemories, checkSnapshot, fingerprintOf, registersOf, restoreMemories, type Fingerprint, type Snapshot } from "./snapshot.ts";
 import { ValueEngine } from "./valueEngine.ts";
-import { RowFault } from "./values/dma.ts";
+
+/** A tensor that was given to a run, as it lies in memory. */
+interface Given {
+  readonly symbol: TensorSymbol;
+  readonly bytes: Uint8Array;
+}
 
 export class Device {
   readonly image: Image;
   readonly machine: Machine;
   readonly #executable: Executable;
   #memory: Memory | undefined;
-  #values: ValueEngine | undefined;
   #ran = false;
+  #fingerprint: Fingerprint | undefined;
 
   /** Verifies the image; memory is taken at the first run with values. */
   constructor(image: Image, machine: Machine) {
     this.image = image;
     this.machine = machine;
-    this.#executable = { program: verifyImage(image, machine), textAddress: image.textAddress, kernels: image.debug.kernels };
+    this.#executable = { program: verifyImage(image, machine), textAddress: image.textAddress, kernels: image.debug.kernels, symbols: image.symbols };
   }
 
   run(inputs: ReadonlyMap<string, Tensor>, options: RunOptions = {}): Run {
     const begun = options.now?.();
     const withValues = options.timingOnly !== true;
-    if (withValues) this.#prepare(inputs, options.keepState === true);
-    const controller = new Controller(this.#executable, this.machine, withValues ? this.#values : undefined, options);
+    const { resume } = options;
+    if (resume !== undefined && (!withValues || options.keepState === true)) fail("E0603", "a resumed run has values, and its state is that of the snapshot");
+    const given = withValues ? this.#prepare(inputs, options) : [];
+    if (resume !== undefined) checkSnapshot(resume, this.#imageFingerprint(), inputsFingerprint(given), this.#loaded());
+    const values = withValues ? new ValueEngine(this.#loaded(), new Initialised(this.#loaded())) : undefined;
+    const observer: Observer = {
+      judged: (present, { initialised }) => options.onJudgement?.(this.#viewOf(present, given, initialised)),
+      ...(values === undefined || resume === undefined ? {} : { resume: { snapshot: resume, begin: () => this.#takeUp(values, resume) } }),
+    };
+    const controller = new Controller(this.#executable, this.machine, resume === undefined ? values : undefined, observer, options);
     this.#ran ||= withValues;
     try {
       controller.run();
     } catch (error) {
-      if (!(error instanceof RowFault)) throw error;
-      fail("E0501", `gather or scatter index out of range: ${error.message}`, controller.place(), ["The memory of the device is as it was at this instruction."]);
+      if (!(error instanceof DeviceFault)) throw error;
+      fail("E0501", error.message, controller.place(), [memoryIsLeft]);
     }
     const outputs = withValues ? this.#outputs(options) : new Map<string, Tensor>();
     return { ...report(controller, this.machine), outputs, ...(begun === undefined ? {} : { hostMilliseconds: options.now!() - begun }) };
@@ -54,10 +70,36 @@ export class Device {
     return readTensor(this.#loaded(), symbol);
   }
 
+  #takeUp(values: ValueEngine, snapshot: Snapshot): ValueEngine {
+    restoreMemories(this.#loaded(), values.initialised, snapshot);
+    return values;
+  }
+
+  #viewOf(controller: Controller, given: readonly Given[], initialised: Initialised): JudgementView {
+    const { judgements, control, scalars, clock } = controller;
+    return {
+      iteration: judgements,
+      cycles: clock.frontier,
+      read: (name) => this.tensor(name),
+      snapshot: () => ({
+        image: this.#imageFingerprint(),
+        inputs: inputsFingerprint(given),
+        judgements,
+        control: [...control],
+        registers: registersOf(scalars.registers),
+        ...captureMemories(this.#loaded(), initialised, [...this.image.segments, ...given.map(({ symbol, bytes }) => ({ address: symbol.address, bytes }))]),
+      }),
+    };
+  }
+
+  #imageFingerprint(): Fingerprint {
+    return (this.#fingerprint ??= fingerprintOf([writeImage(this.image)]));
+  }
+
   #loaded(): Memory {
     if (this.#memory === undefined) {
       this.#memory = new Memory(this.machine, this.image.externalBytes);
-      this.#values = new ValueEngine(this.#memory);
+      memoryOfDevice.set(this, this.#memory);
       this.#place(this.#memory);
     }
     return this.#memory;
@@ -67,7 +109,8 @@ export class Device {
     for (const { address, bytes } of this.image.segments) memory.bytes("external", address, bytes.length).set(bytes);
   }
 
-  #prepare(inputs: ReadonlyMap<string, Tensor>, keepState: boolean): void {
+  /** Loads memory as it is before the run; returns what was given. */
+  #prepare(inputs: ReadonlyMap<string, Tensor>, options: RunOptions): readonly Given[] {
     const { symbols } = this.image;
     for (const name of inputs.keys()) {
       if (!symbols.some((symbol) => symbol.name === name && symbol.kind !== "output")) {
@@ -77,16 +120,22 @@ export class Device {
     const given = symbols.flatMap((symbol) => {
       const tensor = inputs.get(symbol.name);
       if (tensor === undefined && symbol.kind === "input") return fail("E0601", `input "${symbol.name}" is missing`, { value: symbol.name }, [`Wanted is ${formatType(symbol)}.`]);
-      return tensor === undefined || symbol.kind === "output" ? [] : [{ symbol, tensor }];
+      if (tensor === undefined || symbol.kind === "output") return [];
+      checkInput(symbol, tensor);
+      return [{ symbol, bytes: bytesOfTensor(symbol, tensor) }];
     });
-    for (const { symbol, tensor } of given) checkInput(symbol, tensor);
     const memory = this.#loaded();
-    // Only a program with state changes what it was loaded with.
-    if (this.#ran && !keepState && symbols.some((symbol) => symbol.kind === "state")) {
-      for (const symbol of symbols) if (symbol.kind === "state" || symbol.kind === "parameter") memory.bytes("external", symbol.address, byteCount(symbol)).fill(0);
+    if (this.#ran && options.resume !== undefined) {
+      memory.bytes("external", 0, this.image.externalBytes).fill(0);
       this.#place(memory);
     }
-    for (const { symbol, tensor } of given) writeTensor(memory, symbol, tensor);
+    // Only a program with state changes what it was loaded with.
+    if (this.#ran && options.keepState !== true && symbols.some(({ kind }) => kind === "state" || kind === "record")) {
+      for (const symbol of symbols) if (symbol.kind === "state" || symbol.kind === "record" || symbol.kind === "parameter") memory.bytes("external", symbol.address, byteCount(symbol)).fill(0);
+      this.#place(memory);
+    }
+    for (const { symbol, bytes } of given) memory.bytes("external", symbol.address, bytes.length).set(bytes);
+    return given;
   }
 
   #outputs(options: RunOptions): Map<string, Tensor> {
@@ -111,10 +160,19 @@ function checkInput(symbol: TensorSymbol, tensor: Tensor): void {
   fail("E0602", `${symbol.kind} "${symbol.name}" is ${formatType(symbol)}, given is ${formatType(tensor)}`, { value: symbol.name });
 }
 
-function writeTensor(memory: Memory, symbol: TensorSymbol, tensor: Tensor): void {
+function bytesOfTensor(symbol: TensorSymbol, tensor: Tensor): Uint8Array {
   let { data } = tensor;
   if (symbol.dtype === "f32" && data instanceof Float64Array) data = new Float32Array(data);
-  memory.bytes("external", symbol.address, byteCount(symbol)).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+const fingerprints = new WeakMap<readonly Given[], Fingerprint>();
+
+/** Of the tensors given to one run and where they lie; taken once. */
+function inputsFingerprint(given: readonly Given[]): Fingerprint {
+  let known = fingerprints.get(given);
+  if (known === undefined) fingerprints.set(given, (known = fingerprintOf(given.flatMap(({ symbol, bytes }) => [new Uint8Array(Float64Array.of(symbol.address).buffer), bytes]))));
+  return known;
 }
 
 function readTensor(memory: Memory, symbol: TensorSymbol): Tensor {
@@ -125,19 +183,21 @@ function readTensor(memory: Memory, symbol: TensorSymbol): Tensor {
 
 /** The counters of a finished run. */
 export function report(controller: Controller, machine: Machine): Omit<Run, "outputs"> {
-  const { clock, submodules, trace } = controller;
-  const { cache, readBytes, writeBytes, usedReadBytes, usedWriteBytes, macs } = clock;
+  const { clock, submodules, trace, macroTrace } = controller;
+  const { cache, fetched, readBytes, writeBytes, usedReadBytes, usedWriteBytes, macs } = clock;
   return {
     cycles: clock.frontier,
     units: perUnit((unit) => ({ busy: clock.units[unit].busy, stalls: { ...clock.units[unit].stalls } })),
     external: { readBytes, writeBytes, usedReadBytes, usedWriteBytes },
-    instructions: { fetched: clock.units.controller.busy, executed: controller.executed, cacheMisses: cache.misses, fillBytes: cache.fills * machine.instructionCache.lineBytes },
+    instructions: { fetched, executed: controller.executed, macros: controller.macrosFetched, cacheMisses: cache.misses, fillBytes: cache.fills * machine.instructionCache.lineBytes },
     macs,
     kernels: controller.kernels.map(bounded),
     outside: bounded(controller.outside),
     submodules: submodules.cycles(),
     submoduleWork: submodules.work(),
     control: controller.control,
+    macroTrace,
+    traffic: controller.traffic.entries,
     ...(trace === undefined ? {} : { trace: trace.events }),
   };
 }

@@ -1,7 +1,7 @@
 /**
  * @file Where the points of one dynamic instruction lie. Everything is affine in the loop indices, so each space and
  * generator is turned into its coefficients once and evaluated per iteration. The rules are those of isa/instructions.ts
- * (`dim`, `agu`, `ring`).
+ * (`dim`, `agu`, `ring`, `base`).
  */
 import type { ResolvedGenerator, ResolvedSpace } from "@systole/isa";
 
@@ -59,14 +59,21 @@ interface Affine {
 
 const affineOf = new WeakMap<ResolvedGenerator, Affine>();
 
-/** Byte address of point 0 inside the generator's memory, slot included. */
+const rowOffsets = new WeakMap<ResolvedGenerator, number>();
+
+/** Bytes by which a generator that moves by rows goes on from now; the controller sets them when it dispatches an instruction with values. */
+export function setRowOffset(generator: ResolvedGenerator, bytes: number): void {
+  rowOffsets.set(generator, bytes);
+}
+
+/** Byte address of point 0 inside the generator's memory, slot and row included. Without values a generator stands at its row 0. */
 export function startAddress(generator: ResolvedGenerator, space: ResolvedSpace, indices: Int32Array): number {
   let affine = affineOf.get(generator);
   if (affine === undefined || affine.space !== space) {
     affine = affineForm(generator, space);
     affineOf.set(generator, affine);
   }
-  let address = affine.constant;
+  let address = generator.row === undefined ? affine.constant : affine.constant + (rowOffsets.get(generator) ?? 0);
   if (affine.moving) for (let level = 0; level < 8; level++) address += affine.perLevel[level]! * indices[level]!;
   return generator.buffer.slots === 1 ? address : address + slotOf(generator, indices) * generator.buffer.slotBytes;
 }

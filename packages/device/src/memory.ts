@@ -146,6 +146,9 @@ export class Memory {
   }
 }
 
+/** Every loaded device's memory: for tests that reach into it (`testing.ts`). */
+export const memoryOfDevice = new WeakMap<object, Memory>();
+
 /** What a step has prepared for one memory, made at its first use. */
 export function preparedPerMemory<K extends object, V>(make: (memory: Memory, key: K) => V): (memory: Memory, key: K) => V {
   const all = new WeakMap<Memory, WeakMap<K, V>>();

@@ -23,7 +23,12 @@ export interface Frame {
 /** What a submodule has done so far. */
 export interface SubmoduleWork {
   readonly calls: number;
+  /** Words of its routines that the controller took. */
   readonly instructions: number;
+  /** Instructions dispatched to units. */
+  readonly microOperations: number;
+  /** Transfers over the data port of external memory; instruction fetch has its own. */
+  readonly dmaRequests: number;
   /** Whole bursts. */
   readonly readBytes: number;
   readonly writeBytes: number;
@@ -35,6 +40,8 @@ export class Submodule {
   cycles = 0;
   calls = 0;
   instructions = 0;
+  microOperations = 0;
+  dmaRequests = 0;
   readBytes = 0;
   writeBytes = 0;
 
@@ -72,16 +79,15 @@ export class Submodules {
     this.#waiting.push(submodule);
   }
 
-  /** Ends the active routine; control goes back to the caller. False if there is none. */
-  leave(): boolean {
+  /** Ends the active routine; control goes back to the caller. */
+  leave(): void {
     this.#waiting.pop()?.counters.pop();
-    return this.depth > 0;
   }
 
   work(): Record<SubmoduleName, SubmoduleWork> {
     return perSubmodule((name) => {
-      const { calls, instructions, readBytes, writeBytes } = this.all[name];
-      return { calls, instructions, readBytes, writeBytes };
+      const { calls, instructions, microOperations, dmaRequests, readBytes, writeBytes } = this.all[name];
+      return { calls, instructions, microOperations, dmaRequests, readBytes, writeBytes };
     });
   }
 

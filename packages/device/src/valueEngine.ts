@@ -1,7 +1,7 @@
 /** @file The values of instructions, on the simulated memories: one dispatch to the functions of `values/`. */
-import { internal } from "@systole/base";
-import type { ResolvedGenerator, ResolvedStep } from "@systole/isa";
+import type { ResolvedStep } from "@systole/isa";
 import { startAddress } from "./geometry.ts";
+import type { Initialised } from "./initialised.ts";
 import type { Memory } from "./memory.ts";
 import { executeFill, executeGather, executeIo, executeLoad, executeStore, type IoStep } from "./values/dma.ts";
 import { executeGemm } from "./values/gemm.ts";
@@ -10,14 +10,20 @@ import { executeVector } from "./values/vector.ts";
 /** smov takes point 0 of a generator: no dimension counts. */
 const point = { dimensions: [] };
 
+export type ComputeStep = Extract<ResolvedStep, { kind: "load" | "store" | "gather" | "scatter" | "fill" | "gemm" | "vector" }>;
+type MoveStep = Extract<ResolvedStep, { kind: "move" }>;
+
 export class ValueEngine {
+  readonly initialised: Initialised;
   readonly #memory: Memory;
 
-  constructor(memory: Memory) {
+  constructor(memory: Memory, initialised: Initialised) {
     this.#memory = memory;
+    this.initialised = initialised;
   }
 
-  compute(step: ResolvedStep, indices: Int32Array): void {
+  compute(step: ComputeStep, indices: Int32Array): void {
+    this.initialised.touch(step, indices);
     switch (step.kind) {
       case "load": executeLoad(this.#memory, step, indices); return;
       case "store": executeStore(this.#memory, step, indices); return;
@@ -26,19 +32,23 @@ export class ValueEngine {
       case "fill": executeFill(this.#memory, step, indices); return;
       case "gemm": executeGemm(this.#memory, step, indices); return;
       case "vector": executeVector(this.#memory, step, indices); return;
-      default: internal(`${step.kind} has no values`);
     }
   }
 
   io(step: IoStep): void {
+    this.initialised.io(step);
     executeIo(this.#memory, step);
   }
 
-  read(generator: ResolvedGenerator, indices: Int32Array): number {
+  read(step: MoveStep, indices: Int32Array): number {
+    this.initialised.touch(step, indices);
+    const { generator } = step;
     return this.#memory.read(generator.buffer.memory, generator.dtype, startAddress(generator, point, indices));
   }
 
-  write(generator: ResolvedGenerator, indices: Int32Array, value: number): void {
+  write(step: MoveStep, indices: Int32Array, value: number): void {
+    this.initialised.touch(step, indices);
+    const { generator } = step;
     this.#memory.write(generator.buffer.memory, generator.dtype, startAddress(generator, point, indices), value);
   }
 }

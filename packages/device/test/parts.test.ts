@@ -111,7 +111,8 @@ describe("submodules", () => {
     expect([s.active.name, s.frame.next]).toEqual(["conjugate-gradient", 7]);
     s.leave();
     expect([s.active.name, s.frame.next]).toEqual(["control", 5]);
-    expect(s.leave()).toBe(false);
+    s.leave();
+    expect([s.depth, s.occupied()]).toEqual([0, []]);
   });
 
   it("a run attributes cycles, calls and bytes", () => {
@@ -132,7 +133,7 @@ dim space=p0 index=0 extent=1
 agu id=a0 space=p0 buffer=b0 dtype=f64
 io what=load external=0 cache=0 bytes=8
 smov register=r1 generator=a0 direction=to-register
-sop operation=add target=r1 a=r1 b=31 immediate=0x3ff0000000000000
+sop operation=add target=r1 a=r1 b=63 immediate=0x3ff0000000000000
 smov register=r1 generator=a0 direction=to-memory
 io what=store external=0 cache=0 bytes=8
 halt
@@ -176,6 +177,7 @@ halt
 it("scalar operations", () => {
   expect(["add", "sub", "mul", "div", "max", "min", "lt", "le", "eq"].map((operation) => scalarResult(operation, 6, 3))).toEqual([9, 3, 18, 2, 6, 3, 0, 0, 0]);
   expect([scalarResult("mov", 5, 0), scalarResult("sqrt", 9, 0), scalarResult("eq", 2, 2), scalarResult("lt", 1, 2)]).toEqual([5, 3, 1, 1]);
+  expect([scalarResult("floor", 2.75, 0), scalarResult("floor", -2.25, 0), scalarResult("le", NaN, 0), scalarResult("eq", NaN, NaN)]).toEqual([2, -3, 0, 0]);
 });
 
 it("the bound of a kernel is the unit that was busy longest", () => {

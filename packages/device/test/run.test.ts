@@ -122,7 +122,7 @@ describe("control", () => {
   /** r1 counts to `limit`; x is an f64 in external memory that takes part through the data cache. */
   const counting = (limit: number): string => `
 .routine "main" control
-sop operation=mov target=r1 a=31 immediate=0x0
+sop operation=mov target=r1 a=63 immediate=0x0
 assign routine=1
 converge routine=2 back=1
 io what=store external=0 cache=0 bytes=8
@@ -131,7 +131,7 @@ halt
 buf id=b0 memory=cache base=0 slotBytes=64
 dim space=p0 index=0 extent=1
 agu id=a0 space=p0 buffer=b0 dtype=f64
-sop operation=add target=r1 a=r1 b=31 immediate=${float(1)}
+sop operation=add target=r1 a=r1 b=63 immediate=${float(1)}
 smov register=r1 generator=a0 direction=to-memory
 ret
 .routine "judge" control
@@ -139,7 +139,7 @@ buf id=b0 memory=cache base=0 slotBytes=64
 dim space=p0 index=0 extent=1
 agu id=a0 space=p0 buffer=b0 dtype=f64
 smov register=r2 generator=a0 direction=to-register
-sop operation=le target=r0 a=31 b=r2 immediate=${float(limit)}
+sop operation=le target=r0 a=63 b=r2 immediate=${float(limit)}
 br register=r0 when=1 target=6
 ret
 `;

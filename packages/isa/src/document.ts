@@ -1,6 +1,6 @@
 /** @file docs/isa.md, written from the table of instructions: nobody edits it by hand. */
 import { layouts, type FieldLayout, type Layout } from "./layout.ts";
-import { mnemonics, submoduleNames } from "./instructions.ts";
+import { immediateRegister, mnemonics, submoduleNames } from "./instructions.ts";
 import { limits } from "./machine.ts";
 import { presetNames, presets } from "./presets.ts";
 import { unitNames, type UnitName } from "./spec.ts";
@@ -17,7 +17,7 @@ export function isaDocument(): string {
     "",
     ...tableOf(["what", "how many"], [
       ["spaces", limits.spaces], ["dimensions of a space", limits.dimensions], ["address generators", limits.generators], ["buffers", limits.buffers], ["loop levels", limits.levels],
-      ["streams of a `vec`", limits.streams], ["stages of a `vec`", limits.stages], ["float64 scalar registers, of which register 31 reads as the immediate", limits.scalarRegisters], ["routines of an image", limits.routines],
+      ["streams of a `vec`", limits.streams], ["stages of a `vec`", limits.stages], [`float64 scalar registers, of which register ${immediateRegister} reads as the immediate`, limits.scalarRegisters], ["routines of an image", limits.routines],
     ]),
     "",
     `Routines run in one of the submodules ${submoduleNames.map(code).join(", ")}.`,

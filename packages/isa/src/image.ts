@@ -14,7 +14,8 @@ export interface Routine {
 /** A tensor in external memory, row-major. */
 export interface TensorSymbol {
   readonly name: string;
-  readonly kind: "input" | "output" | "parameter" | "state";
+  /** A record is state that the host may look at while the program runs. */
+  readonly kind: "input" | "output" | "parameter" | "state" | "record";
   readonly dtype: Dtype;
   readonly shape: readonly number[];
   /** Byte address in external memory. */

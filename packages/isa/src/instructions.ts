@@ -8,6 +8,7 @@
  * hardware loops. Spaces, generators and buffers are registers of the controller, set outside loops.
  */
 import { dtypeNames, elementwiseNames } from "@systole/base";
+import { limits } from "./machine.ts";
 import { bits, instruction, named, signedBits, type Fields, type InstructionSpec } from "./spec.ts";
 
 export const memoryNames = ["external", "cache", "accumulator"] as const;
@@ -17,7 +18,15 @@ export type MemoryName = (typeof memoryNames)[number];
 export const reductionNames = ["none", "sum", "prod", "max", "min", "argmax", "argmin", "argmaxlast", "argminlast", "scan", "exclusivescan"] as const;
 export type ReductionName = (typeof reductionNames)[number];
 
-export const scalarOperationNames = ["mov", "add", "sub", "mul", "div", "max", "min", "sqrt", "lt", "le", "eq"] as const;
+export const scalarOperationNames = ["mov", "add", "sub", "mul", "div", "max", "min", "sqrt", "lt", "le", "eq", "floor"] as const;
+/** Scalar operations that take `a` alone. */
+export const unaryScalarOperations: ReadonlySet<string> = new Set(["mov", "sqrt", "floor"] satisfies (typeof scalarOperationNames)[number][]);
+/** The scalar register that reads as the immediate; it cannot be written. */
+export const immediateRegister = limits.scalarRegisters - 1;
+
+/** What an `io` moves. */
+export const ioNames = ["text", "load", "store", "copy"] as const;
+export type IoName = (typeof ioNames)[number];
 
 export const submoduleNames = ["control", "gradient", "damping", "gauss-newton", "conjugate-gradient", "basic"] as const;
 /** 51 operation control, 52 gradient, 53 damping, 54 Gauss-Newton, 55 conjugate gradient, 56 basic operations. */
@@ -70,9 +79,9 @@ export const instructions = {
     },
   }),
   agu: instruction({
-    opcode: 0x04, unit: "controller", doc: "An address generator: where the points of a space lie in a buffer. Clears the strides and the ring of the generator.",
+    opcode: 0x04, unit: "controller", doc: "An address generator: where the points of a space lie in a buffer. Most generators need no more than this word; `stride`, `ring` and `base` add to it. Clears what they had set.",
     meaning: [
-      "address = buffer.base + slot * buffer.slotBytes + base + sum over dimensions d of stride[d] * q[d]",
+      "address = buffer.base + slot * buffer.slotBytes + base + row + sum over dimensions d of stride[d] * q[d]", "row = 0 unless `base` sets it",
       "relative: q[d] = x[d] + sum over levels L in `levels` of step[d][L] * i[L]",
       "absolute: q[d] = c[d], the whole coordinate with offset and every level",
       "slot = (sum over levels of ring[level] * i[level]) mod buffer.slots"],
@@ -84,10 +93,13 @@ export const instructions = {
       mode: named(29, 1, ["relative", "absolute"], "which part of the coordinate counts", { default: 0 }),
       levels: bits(30, 8, "level mask", "relative: the loop levels that move the address inside a slot", { default: 0 }),
       base: signedBits(38, 40, "bytes", "offset from the start of the slot", { default: 0 }),
+      stride: signedBits(78, 32, "bytes", "bytes per point of dimension `along`", { default: 0 }), along: bits(110, 3, "dimension", "dimension of `stride`", { default: 0 }),
+      dense: bits(113, 4, "dimension", "1 + the dimension whose points lie side by side, one element apart; 0 for none", { default: 0 }),
+      level: bits(117, 3, "level", "loop level that walks over slots", { default: 0 }), factor: bits(120, 8, "slots", "slots per iteration of `level`", { default: 0 }),
     },
   }),
   stride: instruction({
-    opcode: 0x05, unit: "controller", doc: "Strides of three consecutive dimensions of a generator. A stride that is never set is 0 (broadcast).",
+    opcode: 0x05, unit: "controller", doc: "Strides of three consecutive dimensions of a generator. A stride that neither this nor `agu` sets is 0 (broadcast).",
     meaning: ["generator[id].stride[index .. index+2] = s0, s1, s2"],
     fields: {
       id: bits(8, 6, "generator", "generator register"),
@@ -108,6 +120,16 @@ export const instructions = {
       levelD: bits(83, 3, "level", "loop level", { default: 0 }), factorD: bits(86, 20, "slots", "slots per iteration", { default: 0 }),
     },
   }),
+  base: instruction({
+    opcode: 0x07, unit: "controller", doc: "Moves a generator by rows: its address goes on by `stride` times the integer part of a scalar register. The register counts as it is when an instruction that uses the generator is executed: the controller waits for the scalar unit then. A row outside 0..count-1, or NaN, is a fault.",
+    meaning: ["generator[id].row = stride * trunc(scalar[register])", "0 <= trunc(scalar[register]) < count"],
+    fields: {
+      id: bits(8, 6, "generator", "generator register"),
+      register: bits(14, 6, "scalar", `row number, 0 to ${immediateRegister - 1}`),
+      stride: signedBits(20, 40, "bytes", "bytes per row"),
+      count: bits(60, 28, "rows", "number of rows, at least 1"),
+    },
+  }),
   // ---- control -------------------------------------------------------------------------------------------------
   loop: instruction({
     opcode: 0x10, unit: "controller", doc: "Opens a hardware loop. Loops nest; a level may be open once. The body may hold no configuration.",
@@ -120,35 +142,35 @@ export const instructions = {
   br: instruction({
     opcode: 0x14, unit: "controller", doc: "Branches inside a routine on a scalar register. Only outside loops; spaces, generators and buffers are undefined at the target.",
     meaning: ["wait for the scalar unit", "if (scalar[register] != 0) == (when == 1) continue at instruction `target` of this routine"],
-    fields: { register: bits(8, 5, "scalar", "scalar register"), when: bits(13, 1, "flag", "1: if not zero, 0: if zero"), target: bits(14, 24, "instructions", "index inside the routine") },
+    fields: { register: bits(8, 6, "scalar", `scalar register, 0 to ${immediateRegister - 1}`), when: bits(14, 1, "flag", "1: if not zero, 0: if zero"), target: bits(15, 24, "instructions", "index inside the routine") },
   }),
   fence: instruction({ opcode: 0x15, unit: "controller", doc: "Waits until every unit is idle.", meaning: ["wait"], fields: {} }),
-  halt: instruction({ opcode: 0x16, unit: "controller", doc: "Ends the program. Only in the main routine.", meaning: ["stop"], fields: {} }),
+  halt: instruction({ opcode: 0x16, unit: "controller", doc: "Ends the program. Only in the main routine. A main routine that runs past its last instruction, with neither halt nor a finished judgement there, is a fault.", meaning: ["stop"], fields: {} }),
   // ---- data transfer -------------------------------------------------------------------------------------------
   ld: instruction({
-    opcode: 0x20, unit: "load", doc: "Copies the points of the source's space from external memory to the data cache. Points that lie outside a `pad` dimension get `fill`; points cut off are not touched.",
+    opcode: 0x20, unit: "load", doc: "Copies the points of the source's space to the data cache, from external memory or from another place in the data cache, which must not overlap the target. Points that lie outside a `pad` dimension get `fill`; points cut off are not touched.",
     meaning: ["for every point: target[point] = inside ? source[point] : fill"],
-    fields: { target: bits(8, 6, "generator", "data cache side"), source: bits(14, 6, "generator", "external side"), fill: bits(20, 32, "bits", "low 32 bits of the fill value", { default: 0 }), ...guard(52) },
+    fields: { target: bits(8, 6, "generator", "data cache side"), source: bits(14, 6, "generator", "external or data cache side"), fill: bits(20, 32, "bits", "low 32 bits of the fill value", { default: 0 }), ...guard(52) },
   }),
   st: instruction({
-    opcode: 0x21, unit: "store", doc: "Copies the points of the target's space from the data cache to external memory. Points outside a limit are not written.",
+    opcode: 0x21, unit: "store", doc: "Copies the points of the target's space from the data cache, to external memory or to another place in the data cache, which must not overlap the source. Points outside a limit are not written.",
     meaning: ["for every point inside: target[point] = source[point]"],
-    fields: { target: bits(8, 6, "generator", "external side"), source: bits(14, 6, "generator", "data cache side"), ...guard(52) },
+    fields: { target: bits(8, 6, "generator", "external or data cache side"), source: bits(14, 6, "generator", "data cache side"), ...guard(52) },
   }),
   gather: instruction({
     opcode: 0x22, unit: "load", doc: "As `ld`, but dimension 0 of the source is looked up: its coordinate is index[x0]. The space of `index` has one dimension. An index outside 0..rows-1 is a fault.",
     meaning: ["for every point: target[point] = source at coordinate (index[x0], x1, ...)"],
-    fields: { target: bits(8, 6, "generator", "data cache side"), source: bits(14, 6, "generator", "external side, absolute"), index: bits(20, 6, "generator", "row numbers in the data cache, i32 or i64"), rows: bits(26, 26, "rows", "number of rows that exist"), ...guard(52) },
+    fields: { target: bits(8, 6, "generator", "data cache side"), source: bits(14, 6, "generator", "table in external memory or the data cache, absolute"), index: bits(20, 6, "generator", "row numbers in the data cache, i32 or i64"), rows: bits(26, 26, "rows", "number of rows that exist"), ...guard(52) },
   }),
   scatter: instruction({
     opcode: 0x23, unit: "store", doc: "As `st`, but dimension 0 of the target is looked up; later rows overwrite earlier ones. An index outside 0..rows-1 is a fault.",
     meaning: ["for x0 ascending: target at coordinate (index[x0], x1, ...) = source[point]"],
-    fields: { target: bits(8, 6, "generator", "external side, absolute"), source: bits(14, 6, "generator", "data cache side"), index: bits(20, 6, "generator", "row numbers in the data cache, i32 or i64"), rows: bits(26, 26, "rows", "number of rows that exist"), ...guard(52) },
+    fields: { target: bits(8, 6, "generator", "table in external memory or the data cache, absolute"), source: bits(14, 6, "generator", "data cache side"), index: bits(20, 6, "generator", "row numbers in the data cache, i32 or i64"), rows: bits(26, 26, "rows", "number of rows that exist"), ...guard(52) },
   }),
   fill: instruction({
-    opcode: 0x24, unit: "store", doc: "Writes one value to every point, in external memory.",
+    opcode: 0x24, unit: "store", doc: "Writes one value to every point, in external memory or the data cache.",
     meaning: ["for every point inside: target[point] = value"],
-    fields: { target: bits(8, 6, "generator", "external side"), value: bits(20, 32, "bits", "low 32 bits of the value", { default: 0 }), ...guard(52) },
+    fields: { target: bits(8, 6, "generator", "external or data cache side"), value: bits(20, 32, "bits", "low 32 bits of the value", { default: 0 }), ...guard(52) },
   }),
   // ---- computation ---------------------------------------------------------------------------------------------
   gemm: instruction({
@@ -195,26 +217,26 @@ export const instructions = {
     },
   }),
   sop: instruction({
-    opcode: 0x33, unit: "scalar", doc: "An operation on float64 scalar registers. `mov` with a == 31 takes the immediate; comparisons give 1 or 0.",
-    meaning: ["scalar[target] = operation(scalar[a], scalar[b])", "register 31 reads as the immediate"],
-    fields: { operation: named(8, 4, scalarOperationNames, "operation"), target: bits(12, 5, "scalar", "result, 0 to 30"), a: bits(17, 5, "scalar", "first operand"), b: bits(22, 5, "scalar", "second operand", { default: 0 }), immediate: bits(27, 64, "float64 bits", "value of register 31", { default: 0 }) },
+    opcode: 0x33, unit: "scalar", doc: `An operation on float64 scalar registers. \`mov\` with a == ${immediateRegister} takes the immediate; comparisons give 1 or 0, with NaN 0; mov, sqrt and floor take a alone.`,
+    meaning: ["scalar[target] = operation(scalar[a], scalar[b])", `register ${immediateRegister} reads as the immediate`],
+    fields: { operation: named(8, 4, scalarOperationNames, "operation"), target: bits(12, 6, "scalar", `result, 0 to ${immediateRegister - 1}`), a: bits(18, 6, "scalar", "first operand"), b: bits(24, 6, "scalar", "second operand", { default: 0 }), immediate: bits(30, 64, "float64 bits", `value of register ${immediateRegister}`, { default: 0 }) },
   }),
   smov: instruction({
     opcode: 0x34, unit: "scalar", doc: "Moves one element between the data cache and a scalar register.",
     meaning: ["to-register: scalar[register] = memory[generator at point 0]", "to-memory: memory[generator at point 0] = round(scalar[register])"],
-    fields: { register: bits(8, 5, "scalar", "scalar register, 0 to 30"), generator: bits(13, 6, "generator", "place in the data cache"), direction: named(19, 1, ["to-register", "to-memory"], "direction") },
+    fields: { register: bits(8, 6, "scalar", `scalar register, 0 to ${immediateRegister - 1}`), generator: bits(14, 6, "generator", "place in the data cache"), direction: named(20, 1, ["to-register", "to-memory"], "direction") },
   }),
   // ---- the six kinds of instruction of the device text ------------------------------------------------------------
   io: instruction({
-    opcode: 0x40, unit: "controller", doc: "IO (S1, S2, S3, S5, S9): moves a linear block by DMA. `text` loads instructions ahead of their use; the others move parameters between external memory and the data cache.",
-    meaning: ["text: instruction cache takes lines from `external`", "load: cache[cache .. cache+bytes) = external[...]", "store: the reverse"],
-    fields: { what: named(8, 2, ["text", "load", "store"], "what moves"), external: bits(10, 40, "bytes", "external address"), cache: bits(50, 36, "bytes", "data cache address", { default: 0 }), bytes: bits(86, 36, "bytes", "size") },
+    opcode: 0x40, unit: "controller", doc: "IO (S1, S2, S3, S5, S9): moves a linear block by DMA. `text` loads instructions ahead of their use, `load` and `store` move parameters between external memory and the data cache, `copy` moves them inside external memory where the data cache cannot hold them.",
+    meaning: ["text: instruction cache takes lines from `external`", "load: cache[cache .. cache+bytes) = external[...]", "store: the reverse", "copy: external[cache .. cache+bytes) = external[external .. external+bytes), which do not overlap"],
+    fields: { what: named(8, 2, ioNames, "what moves"), external: bits(10, 40, "bytes", "external address"), cache: bits(50, 40, "bytes", "data cache address; copy: external address of the target", { default: 0 }), bytes: bits(90, 36, "bytes", "size") },
   }),
   assign: instruction({ opcode: 0x41, unit: "controller", doc: "ASSIGN (S4): initialises state by a routine of operation control.", meaning: ["run routine[routine], owned by control"], fields: { routine: bits(8, 16, "routine", "index in the routine table") } }),
   estimate: instruction({ opcode: 0x42, unit: "controller", doc: "SECOND-ORDER ESTIMATE (S6): evaluates the model at the parameters, by a routine of the gradient, damping or Gauss-Newton submodule. Inference is its first part.", meaning: ["run routine[routine], owned by gradient, damping or gauss-newton"], fields: { routine: bits(8, 16, "routine", "index in the routine table") } }),
   transfer: instruction({ opcode: 0x43, unit: "controller", doc: "DATA TRANSFER (S7): moves the estimate to where the update reads it, by a routine of operation control.", meaning: ["run routine[routine], owned by control"], fields: { routine: bits(8, 16, "routine", "index in the routine table") } }),
   update: instruction({ opcode: 0x44, unit: "controller", doc: "PARAMETER UPDATE (S8): runs a routine of the conjugate-gradient submodule.", meaning: ["run routine[routine], owned by conjugate-gradient"], fields: { routine: bits(8, 16, "routine", "index in the routine table") } }),
-  converge: instruction({ opcode: 0x45, unit: "controller", doc: "CONVERGENCE JUDGEMENT (S10): runs a routine of operation control, then goes back unless scalar register 0 is not zero.", meaning: ["run routine[routine], owned by control", "if scalar[0] == 0 continue at instruction `back` of this routine"], fields: { routine: bits(8, 16, "routine", "index in the routine table"), back: bits(24, 24, "instructions", "index inside the main routine") } }),
+  converge: instruction({ opcode: 0x45, unit: "controller", doc: "CONVERGENCE JUDGEMENT (S10): runs a routine of operation control, then goes back unless scalar register 0 is not zero. The program ends where the main routine ends with a judgement that does not go back.", meaning: ["run routine[routine], owned by control", "if scalar[0] == 0 continue at instruction `back` of this routine"], fields: { routine: bits(8, 16, "routine", "index in the routine table"), back: bits(24, 24, "instructions", "index inside the main routine") } }),
 } as const satisfies Readonly<Record<string, InstructionSpec>>;
 
 export type Mnemonic = keyof typeof instructions;
@@ -225,6 +247,17 @@ export type Instruction = { [M in Mnemonic]: { readonly op: M } & FieldValues<(t
 export type InstructionOf<M extends Mnemonic> = Extract<Instruction, { op: M }>;
 
 export const mnemonics = Object.keys(instructions) as readonly Mnemonic[];
+
+/** Whom a routine may run: operation control dispatches to all, the others call each other and basic operations, which call nobody. */
+export const submoduleCallees: Readonly<Record<SubmoduleName, readonly SubmoduleName[]>> = {
+  control: submoduleNames,
+  gradient: submoduleNames.slice(1), damping: submoduleNames.slice(1), "gauss-newton": submoduleNames.slice(1), "conjugate-gradient": submoduleNames.slice(1),
+  basic: [],
+};
+
+/** The six kinds of instruction of the device text. */
+export const macroNames = ["io", "assign", "estimate", "transfer", "update", "converge"] as const satisfies readonly Mnemonic[];
+export type MacroName = (typeof macroNames)[number];
 
 /** The macro-instructions that run a routine, and the submodules that may own it. */
 export const macroOwners: Readonly<Partial<Record<Mnemonic, readonly SubmoduleName[]>>> = {

@@ -30,5 +30,5 @@ export interface Machine {
 /** What every machine of this instruction set has: numbers of registers, loop levels, dimensions, words of a chain. */
 export const limits = {
   spaces: 16, dimensions: 8, generators: 64, buffers: 128, levels: 8,
-  streams: 6, stages: 8, scalarRegisters: 32, routines: 65536, instructionBytes: 16,
+  streams: 6, stages: 8, scalarRegisters: 64, routines: 65536, instructionBytes: 16,
 } as const;

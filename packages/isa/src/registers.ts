@@ -1,6 +1,6 @@
 /** @file The controller's registers while a routine is walked: buffers, spaces and generators, as values when an instruction uses them. */
-import { dtypeNames } from "@systole/base";
-import { memoryNames, type InstructionOf } from "./instructions.ts";
+import { bytesOf, dtypeNames } from "@systole/base";
+import { immediateRegister, memoryNames, type InstructionOf } from "./instructions.ts";
 import { limits } from "./machine.ts";
 import { demand, refuse, type Site } from "./refuse.ts";
 import type { ResolvedBuffer, ResolvedDimension, ResolvedGenerator, ResolvedSpace } from "./resolved.ts";
@@ -23,6 +23,7 @@ interface Generator {
   readonly base: number;
   readonly strides: number[];
   readonly ring: number[];
+  row: ResolvedGenerator["row"];
   /** The value for the space and buffer it was made for. */
   resolved: { readonly space: ResolvedSpace; readonly buffer: ResolvedBuffer; readonly value: ResolvedGenerator } | undefined;
 }
@@ -91,16 +92,23 @@ export function setGenerator(r: Registers, site: Site, i: InstructionOf<"agu">):
   const id = index(site, "generator", i.id, limits.generators);
   const absolute = n(i.mode) === 1;
   const mask = n(i.levels);
+  const dtype = dtypeNames[n(i.dtype)] ?? refuse(site, `element type ${i.dtype} does not exist`);
+  const strides = Array.from({ length: limits.dimensions }, () => 0);
+  strides[index(site, "dimension", i.along, limits.dimensions)] = n(i.stride);
+  if (n(i.dense) !== 0) strides[index(site, "dimension", n(i.dense) - 1, limits.dimensions)] = bytesOf(dtype);
+  const ring = Array.from({ length: limits.levels }, () => 0);
+  addStep(site, ring, i.level, i.factor);
   r.generators.set(id, {
     id,
     space: index(site, "space", i.space, limits.spaces),
     buffer: index(site, "buffer", i.buffer, limits.buffers),
-    dtype: dtypeNames[n(i.dtype)] ?? refuse(site, `element type ${i.dtype} does not exist`),
+    dtype,
     mode: absolute ? "absolute" : "relative",
     levels: Array.from({ length: limits.levels }, (_, level) => absolute || ((mask >> level) & 1) === 1),
     base: n(i.base),
-    strides: Array.from({ length: limits.dimensions }, () => 0),
-    ring: Array.from({ length: limits.levels }, () => 0),
+    strides,
+    ring,
+    row: undefined,
     resolved: undefined,
   });
 }
@@ -124,6 +132,18 @@ export function setRing(r: Registers, site: Site, i: InstructionOf<"ring">): voi
   generator.resolved = undefined;
 }
 
+export function setRow(r: Registers, site: Site, i: InstructionOf<"base">): void {
+  const generator = generatorOf(r, site, i.id);
+  demand(n(i.count) >= 1, site, () => `generator ${generator.id} has no rows`);
+  generator.row = { register: scalarRegister(site, i.register, immediateRegister - 1), stride: n(i.stride), count: n(i.count) };
+  generator.resolved = undefined;
+}
+
+export function scalarRegister(site: Site, field: number | bigint, highest: number): number {
+  demand(n(field) <= highest, site, () => `scalar register ${field} cannot stand here; 0 to ${highest} can`);
+  return n(field);
+}
+
 /** A generator as an instruction sees it: with its space and its buffer as they are now. */
 export function useGenerator(r: Registers, site: Site, field: number | bigint): UsedGenerator {
   const g = generatorOf(r, site, field);
@@ -134,7 +154,9 @@ export function useGenerator(r: Registers, site: Site, field: number | bigint): 
   if (g.resolved?.space !== space || g.resolved.buffer !== buffer) {
     const rank = space.dimensions.length;
     demand(g.strides.slice(rank).every((stride) => stride === 0), site, () => `generator ${g.id} has a stride beyond the ${rank} dimensions of space ${g.space}`);
-    const value: ResolvedGenerator = { buffer, dtype: g.dtype, mode: g.mode, levels: g.levels, base: g.base, strides: g.strides.slice(0, rank), ring: [...g.ring] };
+    const value: ResolvedGenerator = {
+      buffer, dtype: g.dtype, mode: g.mode, levels: g.levels, base: g.base, strides: g.strides.slice(0, rank), ring: [...g.ring], ...(g.row === undefined ? {} : { row: g.row }),
+    };
     g.resolved = { space, buffer, value };
   }
   return { spaceId: g.space, space, generator: g.resolved.value };

@@ -10,11 +10,11 @@
  */
 import { dtypeNames, elementwiseNames, elementwiseOps, isFloat, type Dtype } from "@systole/base";
 import type { Image, Routine } from "./image.ts";
-import { reductionNames, scalarOperationNames, type Instruction, type InstructionOf } from "./instructions.ts";
+import { immediateRegister, ioNames, reductionNames, scalarOperationNames, type Instruction, type InstructionOf } from "./instructions.ts";
 import { limits } from "./machine.ts";
-import { forget, newRegisters, setBuffer, setDimension, setGenerator, setRing, setSteps, setStrides, useGenerator, type Registers, type UsedGenerator } from "./registers.ts";
+import { forget, newRegisters, scalarRegister, setBuffer, setDimension, setGenerator, setRing, setRow, setSteps, setStrides, useGenerator, type Registers, type UsedGenerator } from "./registers.ts";
 import { demand, refuse, type Site } from "./refuse.ts";
-import type { ResolvedProgram, ResolvedRoutine, ResolvedStage, ResolvedStep, StageSource } from "./resolved.ts";
+import type { ResolvedGenerator, ResolvedProgram, ResolvedRoutine, ResolvedStage, ResolvedStep, StageSource } from "./resolved.ts";
 import { fieldBits, fieldNumber as n, float64OfBits, levelsOfMask } from "./values.ts";
 
 export function resolveImage(image: Image): ResolvedProgram {
@@ -79,7 +79,7 @@ export function resolveRoutine(routine: Routine, address: number): ResolvedRouti
 }
 
 const outsideLoopsOnly: ReadonlySet<string> = new Set([
-  "buf", "dim", "step", "agu", "stride", "ring", "call", "ret", "br", "fence", "halt", "io", "assign", "estimate", "transfer", "update", "converge",
+  "buf", "dim", "step", "agu", "stride", "ring", "base", "call", "ret", "br", "fence", "halt", "io", "assign", "estimate", "transfer", "update", "converge",
 ] satisfies Instruction["op"][]);
 
 /** Target -> the instruction that branches there. */
@@ -104,6 +104,7 @@ function resolveOne(r: Registers, site: Site, i: Simple, openLevels: readonly nu
     case "agu": setGenerator(r, site, i); return { kind: "configure", address };
     case "stride": setStrides(r, site, i); return { kind: "configure", address };
     case "ring": setRing(r, site, i); return { kind: "configure", address };
+    case "base": setRow(r, site, i); return { kind: "configure", address };
     case "call":
     case "assign":
     case "estimate":
@@ -114,48 +115,51 @@ function resolveOne(r: Registers, site: Site, i: Simple, openLevels: readonly nu
     case "converge":
       forget(r);
       return { kind: "converge", address, routine: n(i.routine), back: n(i.back) };
-    case "br": return { kind: "branch", address, register: scalarRegister(site, i.register, 30), when: n(i.when) === 1, target: n(i.target) };
+    case "br": return { kind: "branch", address, register: scalarRegister(site, i.register, immediateRegister - 1), when: n(i.when) === 1, target: n(i.target) };
     case "ret": return { kind: "return", address };
     case "fence": return { kind: "fence", address };
     case "halt": return { kind: "halt", address };
     case "io": return { kind: "io", address, what: ioNames[n(i.what)] ?? refuse(site, `io ${i.what} does not exist`), external: n(i.external), cache: n(i.cache), bytes: n(i.bytes) };
     case "ld": {
       const target = used(i.target);
-      return { kind: "load", ...base(site, i), space: target.space, target: target.generator, source: sameSpace(site, target, used(i.source)), fill: n(i.fill) };
+      const source = sameSpace(site, target, used(i.source));
+      return { kind: "load", ...base(site, i, [target.generator, source]), space: target.space, target: target.generator, source, fill: n(i.fill) };
     }
     case "st": {
       const target = used(i.target);
-      return { kind: "store", ...base(site, i), space: target.space, target: target.generator, source: sameSpace(site, target, used(i.source)) };
+      const source = sameSpace(site, target, used(i.source));
+      return { kind: "store", ...base(site, i, [target.generator, source]), space: target.space, target: target.generator, source };
     }
     case "gather":
     case "scatter": {
       const target = used(i.target);
       const source = sameSpace(site, target, used(i.source));
       const index = used(i.index);
-      return { kind: i.op, ...base(site, i), space: target.space, target: target.generator, source, index: index.generator, indexSpace: index.space, rows: n(i.rows) };
+      return { kind: i.op, ...base(site, i, [target.generator, source, index.generator]), space: target.space, target: target.generator, source, index: index.generator, indexSpace: index.space, rows: n(i.rows) };
     }
     case "fill": {
       const target = used(i.target);
-      return { kind: "fill", ...base(site, i), space: target.space, target: target.generator, value: n(i.value) };
+      return { kind: "fill", ...base(site, i, [target.generator]), space: target.space, target: target.generator, value: n(i.value) };
     }
     case "gemm": {
       const x = used(i.x);
+      const [w, out] = [sameSpace(site, x, used(i.w)), sameSpace(site, x, used(i.out))];
       return {
-        kind: "gemm", ...base(site, i), space: x.space, x: x.generator, w: sameSpace(site, x, used(i.w)), out: sameSpace(site, x, used(i.out)), rows: n(i.rows), contracted: n(i.contracted),
+        kind: "gemm", ...base(site, i, [x.generator, w, out]), space: x.space, x: x.generator, w, out, rows: n(i.rows), contracted: n(i.contracted),
         dataflow: n(i.dataflow) === 0 ? "weight-stationary" : "output-stationary", start: levelsOfMask(i.start),
       };
     }
     case "vop": return refuse(site, "vop without a vec before it");
     case "sop": {
       const operation = scalarOperationNames[n(i.operation)] ?? refuse(site, `scalar operation ${i.operation} does not exist`);
-      return { kind: "scalar", address, operation, target: scalarRegister(site, i.target, 30), a: scalarRegister(site, i.a, 31), b: scalarRegister(site, i.b, 31), immediate: float64OfBits(fieldBits(i.immediate)) };
+      return { kind: "scalar", address, operation, target: scalarRegister(site, i.target, immediateRegister - 1), a: scalarRegister(site, i.a, immediateRegister), b: scalarRegister(site, i.b, immediateRegister), immediate: float64OfBits(fieldBits(i.immediate)) };
     }
-    case "smov":
-      return { kind: "move", address, register: scalarRegister(site, i.register, 30), generator: elementOf(site, used(i.generator), openLevels), direction: n(i.direction) === 0 ? "to-register" : "to-memory" };
+    case "smov": {
+      const generator = elementOf(site, used(i.generator), openLevels);
+      return { kind: "move", address, register: scalarRegister(site, i.register, immediateRegister - 1), generator, rowed: rowedOf([generator]), direction: n(i.direction) === 0 ? "to-register" : "to-memory" };
+    }
   }
 }
-
-const ioNames = ["text", "load", "store"] as const;
 
 function resolveVector(r: Registers, site: Site, i: InstructionOf<"vec">, words: readonly InstructionOf<"vop">[]): ResolvedStep {
   const target = useGenerator(r, site, i.target);
@@ -164,7 +168,7 @@ function resolveVector(r: Registers, site: Site, i: InstructionOf<"vec">, words:
   const streams = [i.s0, i.s1, i.s2, i.s3, i.s4, i.s5].slice(0, count).map((field) => sameSpace(site, target, useGenerator(r, site, field)));
   const stages = words.map((word, k) => resolveStage({ routine: site.routine, address: site.address + (k + 1) * limits.instructionBytes }, word));
   return {
-    kind: "vector", ...base(site, i), space: target.space, streams, target: target.generator, stages,
+    kind: "vector", ...base(site, i, [...streams, target.generator]), space: target.space, streams, target: target.generator, stages,
     reduction: reductionNames[n(i.reduction)] ?? refuse(site, `reduction ${i.reduction} does not exist`),
     reduced: n(i.reduced), order: n(i.order) === 0 ? "sequential" : "blocked", start: levelsOfMask(i.start),
   };
@@ -187,8 +191,12 @@ function stageSource(site: Site, code: number, immediate: bigint, dtype: Dtype):
   return refuse(site, `source ${code} does not exist`);
 }
 
-function base(site: Site, i: { readonly first: number | bigint; readonly last: number | bigint }) {
-  return { address: site.address, first: levelsOfMask(i.first), last: levelsOfMask(i.last) };
+function base(site: Site, i: { readonly first: number | bigint; readonly last: number | bigint }, generators: readonly ResolvedGenerator[]) {
+  return { address: site.address, first: levelsOfMask(i.first), last: levelsOfMask(i.last), rowed: rowedOf(generators) };
+}
+
+function rowedOf(generators: readonly ResolvedGenerator[]): readonly ResolvedGenerator[] {
+  return generators.filter((generator) => generator.row !== undefined);
 }
 
 function sameSpace(site: Site, a: UsedGenerator, b: UsedGenerator): UsedGenerator["generator"] {
@@ -202,9 +210,4 @@ function elementOf(site: Site, { space, generator: g }: UsedGenerator, openLevel
   demand(!walks, site, () => "the element of an smov cannot move inside its slot; a ring can take it from slot to slot");
   const offset = g.mode === "absolute" ? space.dimensions.reduce((sum, d, at) => sum + d.offset * g.strides[at]!, 0) : 0;
   return { ...g, mode: "relative", base: g.base + offset, strides: [] };
-}
-
-function scalarRegister(site: Site, field: number | bigint, highest: number): number {
-  demand(n(field) <= highest, site, () => `scalar register ${field} cannot stand here; 0 to ${highest} can`);
-  return n(field);
 }

@@ -4,7 +4,7 @@
  * rules on this form, the device executes it, `inspect` prints it.
  */
 import type { Dtype, ElementwiseName } from "@systole/base";
-import type { MemoryName, ReductionName, SubmoduleName } from "./instructions.ts";
+import type { IoName, MemoryName, ReductionName, SubmoduleName } from "./instructions.ts";
 
 export interface ResolvedDimension {
   readonly extent: number;
@@ -39,6 +39,8 @@ export interface ResolvedGenerator {
   readonly strides: readonly number[];
   /** Slot factor per level, 8 entries. */
   readonly ring: readonly number[];
+  /** The address goes on by stride * trunc(scalar[register]), a row number 0..count-1. */
+  readonly row?: { readonly register: number; readonly stride: number; readonly count: number };
 }
 
 interface ResolvedBase {
@@ -46,6 +48,8 @@ interface ResolvedBase {
   readonly address: number;
   readonly first: readonly number[];
   readonly last: readonly number[];
+  /** The generators of the instruction that move by rows. */
+  readonly rowed: readonly ResolvedGenerator[];
 }
 
 /** Where a stage of the vector chain takes an operand. */
@@ -70,7 +74,7 @@ export type ResolvedStep =
   | { readonly kind: "converge"; readonly address: number; readonly routine: number; readonly back: number }
   | { readonly kind: "branch"; readonly address: number; readonly register: number; readonly when: boolean; readonly target: number }
   | { readonly kind: "return" | "fence" | "halt"; readonly address: number }
-  | { readonly kind: "io"; readonly address: number; readonly what: "text" | "load" | "store"; readonly external: number; readonly cache: number; readonly bytes: number }
+  | { readonly kind: "io"; readonly address: number; readonly what: IoName; readonly external: number; readonly cache: number; readonly bytes: number }
   | (ResolvedBase & { readonly kind: "load"; readonly space: ResolvedSpace; readonly target: ResolvedGenerator; readonly source: ResolvedGenerator; readonly fill: number })
   | (ResolvedBase & { readonly kind: "store"; readonly space: ResolvedSpace; readonly target: ResolvedGenerator; readonly source: ResolvedGenerator })
   | (ResolvedBase & { readonly kind: "gather" | "scatter"; readonly space: ResolvedSpace; readonly target: ResolvedGenerator; readonly source: ResolvedGenerator; readonly index: ResolvedGenerator; readonly indexSpace: ResolvedSpace; readonly rows: number })
@@ -84,7 +88,7 @@ export type ResolvedStep =
       readonly reduction: ReductionName; readonly reduced: number; readonly order: "sequential" | "blocked"; readonly start: readonly number[];
     })
   | { readonly kind: "scalar"; readonly address: number; readonly operation: string; readonly target: number; readonly a: number; readonly b: number; readonly immediate: number }
-  | { readonly kind: "move"; readonly address: number; readonly register: number; readonly generator: ResolvedGenerator; readonly direction: "to-register" | "to-memory" };
+  | { readonly kind: "move"; readonly address: number; readonly register: number; readonly generator: ResolvedGenerator; readonly rowed: readonly ResolvedGenerator[]; readonly direction: "to-register" | "to-memory" };
 
 export interface ResolvedRoutine {
   readonly name: string;

@@ -3,21 +3,23 @@
  *
  * - the image was compiled for these very numbers (hash, E0402); everything that `resolveImage` checks holds;
  * - text, constants and tensors lie in the image's external memory, the image's memory in the machine's; text and constants are disjoint, and no instruction writes text;
- * - a routine is not empty; the main routine belongs to control and ends with halt, every other one with ret; halt and converge stand only in the main routine, ret never;
+ * - a routine is not empty; the main routine belongs to control, every other one ends with ret; halt and converge stand only in the main routine, ret never;
  * - a call runs an existing routine of a higher number (no recursion), at most 64 deep; a macro-instruction runs a routine of a submodule that may own it;
+ *   control may run all, gradient, damping, Gauss-Newton and conjugate gradient each other and basic, basic nobody;
  * - buffers lie in their memory; an on-chip buffer is not used any more after another buffer that overlaps it was declared;
  * - operands lie in a memory the unit reaches, are aligned to their element type, and over all points and iterations stay in a slot (external: in the buffer);
  * - coordinates below 0 occur in pad mode only;
- * - transfers do not convert; look-ups have one row number for every row, i32 or i64, and an absolute external side;
+ * - transfers do not convert; look-ups have one row number for every row, i32 or i64, and an absolute looked-up side; `io copy` does not overlap itself;
  * - gemm: dimensions are rows + contracted + 1; f32; x and w in the data cache, out in the accumulators; x does not move along columns, w not along rows, out not along contracted dimensions;
  * - vec: sources exist and earlier stages only; element types agree with the elementwise table; reductions as in `verify/vector.ts`; no longer chain than the machine has;
  * - instructions and points, loops multiplied out and calls added, stay below the watchdog's bounds (E0502). Branches back are not counted: their number is known in the run only.
  *
- * Not proved: that values are written before they are read, and that the operands of one vec overlap only where they are equal.
+ * Not proved: that values are written before they are read, that the row in a scalar register exists and that the main routine ends with halt or a finished
+ * judgement (the device checks all three); and that the operands of one vec, or both sides of a copy inside one buffer, overlap only where they are equal.
  */
 import { fail } from "@systole/base";
 import type { Image } from "./image.ts";
-import { macroOwners } from "./instructions.ts";
+import { macroOwners, submoduleCallees } from "./instructions.ts";
 import { limits, type Machine } from "./machine.ts";
 import { machineHash } from "./machines.ts";
 import { demand, refuse, type Site } from "./refuse.ts";
@@ -76,8 +78,8 @@ function checkRoutine(context: Context, program: ResolvedProgram, index: number,
   const lastSite: Site = { routine: routine.name, address: routine.address + Math.max(0, routine.length - 1) * limits.instructionBytes };
   demand(routine.kernel < context.image.debug.kernels.length, lastSite, () => `the routine belongs to kernel ${routine.kernel}, which does not exist`);
   demand(index > 0 || routine.submodule === "control", lastSite, () => `the main routine belongs to control, not ${routine.submodule}`);
-  const ending = index === 0 ? "halt" : "return";
-  demand(routine.body.at(-1)?.kind === ending, lastSite, () => `a routine like this ends with ${index === 0 ? "halt" : "ret"}`);
+  const last = routine.body.at(-1)?.kind;
+  demand(index === 0 ? last !== undefined : last === "return", lastSite, () => (index === 0 ? "the main routine is empty" : "a routine like this ends with ret"));
   const buffers = newLiveBuffers();
   const places = branchPlaces(routine);
   const total = { instructions: 0, points: 0, depth: 1 };
@@ -102,6 +104,9 @@ function calleeOf(program: ResolvedProgram, caller: number, site: Site, step: Re
   if (step.kind !== "call" && step.kind !== "converge") return undefined;
   const callee = program.routines[step.routine] ?? refuse(site, `routine ${step.routine} does not exist; there are ${program.routines.length}`);
   demand(step.routine > caller, site, () => `routine ${caller} may only run routines of higher numbers, not ${step.routine}`);
+  const { submodule } = program.routines[caller]!;
+  demand(submoduleCallees[submodule].includes(callee.submodule), site, () =>
+    (submodule === "basic" ? "basic operations call nobody" : `a routine of ${submodule} cannot run one of ${callee.submodule}; ${submoduleCallees[submodule].join(", ")} can be run`));
   const macro = step.kind === "converge" ? "converge" : step.macro;
   const owners = macroOwners[macro];
   demand(owners === undefined || owners.includes(callee.submodule), site, () => `${macro} runs a routine of ${owners?.join(" or ")}, not of ${callee.submodule}`);
@@ -132,7 +137,7 @@ function checkStep(context: Context, routine: ResolvedRoutine, index: number, st
       demand(index === 0, site, () => `${step.kind} stands only in the main routine`);
       return single;
     case "return":
-      demand(index > 0, site, () => "the main routine ends with halt, not ret");
+      demand(index > 0, site, () => "ret in the main routine; halt or a judgement ends it");
       return single;
     case "io":
       checkIo(context, site, step);
@@ -177,6 +182,12 @@ function operandsOf(context: Context, site: Site, step: MemoryStep): Operand[] {
 
 function checkIo({ image, machine, text }: Context, site: Site, step: Extract<ResolvedStep, { kind: "io" }>): void {
   demand(step.external + step.bytes <= image.externalBytes, site, () => `io reaches external byte ${step.external + step.bytes}; the image has ${image.externalBytes}`);
+  if (step.what === "copy") {
+    demand(step.cache + step.bytes <= image.externalBytes, site, () => `io reaches external byte ${step.cache + step.bytes}; the image has ${image.externalBytes}`);
+    demand(Math.abs(step.external - step.cache) >= step.bytes, site, () => "io copy overlaps itself");
+    if (step.bytes > 0) demandNoText(text, site, { low: step.cache, end: step.cache + step.bytes });
+    return;
+  }
   demand(step.what === "text" || step.cache + step.bytes <= machine.dataCache.bytes, site, () => `io reaches data cache byte ${step.cache + step.bytes}; there are ${machine.dataCache.bytes}`);
   if (step.what === "store" && step.bytes > 0) demandNoText(text, site, { low: step.external, end: step.external + step.bytes });
 }

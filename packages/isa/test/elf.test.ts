@@ -21,6 +21,7 @@ const image: Image = {
   textAddress: 0x1000,
   symbols: [
     { name: "x", kind: "input", dtype: "f32", shape: [1, 28, 28], address: 0x2000 },
+    { name: "losses", kind: "record", dtype: "f64", shape: [4], address: 0x3000 },
     { name: "weights 😀", kind: "parameter", dtype: "i64", shape: [], address: 0x10_0000 },
   ],
   debug: { model: "m", kernels: [{ name: "k", nodes: [{ node: "Conv_1", operator: "Conv", phase: "backward" }, { node: "Relu_1", operator: "Relu" }], macs: 12, predictedCycles: 1.5, lowerBoundBytes: 99, tiling: "8 x 8" }] },

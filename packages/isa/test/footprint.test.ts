@@ -11,6 +11,7 @@ const program = fc.record({
   dims: fc.array(dimension, { minLength: 1, maxLength: 3 }), counts: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
   first: fc.nat(3), last: fc.nat(3), mode: fc.constantFrom("relative", "absolute"), levels: fc.nat(3), base: fc.integer({ min: -4, max: 40 }),
   ring: fc.tuple(fc.nat(2), fc.nat(2)), slots: fc.integer({ min: 1, max: 3 }), slotBytes: fc.integer({ min: 8, max: 100 }), external: fc.boolean(),
+  row: fc.option(fc.record({ stride: fc.integer({ min: -8, max: 20 }), count: fc.integer({ min: 1, max: 4 }) }), { nil: undefined }),
 });
 type Program = typeof program extends fc.Arbitrary<infer T> ? T : never;
 
@@ -21,6 +22,7 @@ ${p.dims.map((d, k) => ` dim space=p0 index=${k} extent=${d.extent} offset=${d.o
  agu id=a0 space=p0 buffer=b0 dtype=u8 mode=${p.mode} levels=${p.levels} base=${p.base}
  stride id=a0 index=0 s0=${p.dims[0]!.stride} s1=${p.dims[1]?.stride ?? 0} s2=${p.dims[2]?.stride ?? 0}
  ring id=a0 levelA=i0 factorA=${p.ring[0]} levelB=i1 factorB=${p.ring[1]}
+ ${p.row === undefined ? "" : `base id=a0 register=r5 stride=${p.row.stride} count=${p.row.count}`}
  loop level=i0 count=${p.counts[0]}
  loop level=i1 count=${p.counts[1]}
  ${p.external ? "fill target=a0" : "vec target=a0 streams=1 s0=a0"} first=${p.first} last=${p.last}
@@ -51,7 +53,7 @@ function* places(p: Program, space: ResolvedSpace, g: ResolvedGenerator): Genera
           yield* walk(d + 1, inSlot + g.strides[d]! * (g.mode === "absolute" ? c : moved), [...coordinates, c]);
         }
       };
-      yield* walk(0, g.base, []);
+      for (let row = 0; row < (p.row?.count ?? 1); row++) yield* walk(0, g.base + row * (p.row?.stride ?? 0), []);
     }
   }
 }

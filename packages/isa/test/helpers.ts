@@ -38,7 +38,7 @@ export const matrixProgram = `
 .routine "main" control
   io what=text external=0x80000 bytes=64
   call routine=1
-  sop operation=mov target=r0 a=r31 immediate=0x3ff0000000000000
+  sop operation=mov target=r0 a=r63 immediate=0x3ff0000000000000
   halt
 .routine "product" basic
   buf id=b0 memory=external base=0 slotBytes=3200

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { encodeInstructions, machineHash, presets, readImage, repairChecksums, resolveImage, verifyImage, writeImage, randomBits, type Image, type ResolvedStep } from "@systole/isa";
+import { encodeInstructions, machineHash, presets, readImage, repairChecksums, resolveImage, submoduleNames, verifyImage, writeImage, randomBits, type Image, type ResolvedStep, type SubmoduleName } from "@systole/isa";
 import { codeOf, imageOf, matrixProgram, messageOf } from "./helpers.ts";
 
 const edge = presets["edge-16"];
@@ -54,6 +54,21 @@ describe("resolve", () => {
     expect(product.stepAt.size).toBe(product.body.length);
   });
 
+  it("what agu says of strides and slots is what stride and ring say", () => {
+    const generators = (lines: string) => (resolveImage(imageOf(routine(`
+ buf id=b0 memory=cache base=0 slotBytes=256 slots=4
+ dim space=p0 index=0 extent=4
+ dim space=p0 index=1 extent=4
+${lines}
+ loop level=i2 count=2
+  vec target=a0 streams=1 s0=a0
+ endloop level=i2`))).routines[1]!.body.flatMap((step) => (step.kind === "loop" ? step.body : [])));
+    const one = generators(" agu id=a0 space=p0 buffer=b0 dtype=f32 stride=-16 along=0 dense=2 level=i2 factor=1")[0] as Extract<ResolvedStep, { kind: "vector" }>;
+    const three = generators(" agu id=a0 space=p0 buffer=b0 dtype=f32\n stride id=a0 index=0 s0=-16 s1=4\n ring id=a0 levelA=i2 factorA=1")[0] as typeof one;
+    expect(one.target).toEqual(three.target);
+    expect([one.target.strides, one.target.ring[2]]).toEqual([[-16, 4], 1]);
+  });
+
   it("a used space starts anew with dimension 0, and dimensions never set have extent 1", () => {
     const program = resolveImage(imageOf(routine(`
  buf id=b0 memory=cache base=0 slotBytes=64
@@ -85,7 +100,7 @@ describe("resolve", () => {
     ["a vop alone", "vop operation=copy a=stream0 operands=f32 dtype=f32", "vop without a vec"],
     ["a branch into a loop", "br register=r0 when=1 target=2\n loop level=i0 count=2\n sop operation=mov target=r0 a=r1\n endloop level=i0", "branch target 2"],
     ["a branch out of the routine", "br register=r0 when=1 target=99", "branch target 99"],
-    ["a register that holds the immediate", "sop operation=mov target=r31 a=r0", "scalar register 31"],
+    ["a register that holds the immediate", "sop operation=mov target=r63 a=r0", "scalar register 63"],
   ])("refuses %s", (_, body, message) => {
     expect(verdict(routine(body))).toMatch(/^E0403/);
     expect(verdict(routine(body))).toContain(message);
@@ -129,11 +144,16 @@ describe("verify", () => {
     ["sums that move with k", "stride id=a6 index=0 s0=64 s1=0", "stride id=a6 index=0 s0=64 s1=4", "out has a stride along a contracted"],
     ["a left operand that moves with columns", "stride id=a4 index=0 s0=32 s1=4", "stride id=a4 index=0 s0=32 s1=4 s2=4", "x has a stride"],
     ["a transfer that converts", "agu id=a1 space=p0 buffer=b3 dtype=f32", "agu id=a1 space=p0 buffer=b3 dtype=i32", "converts nothing"],
-    ["a load from the data cache", "agu id=a0 space=p0 buffer=b0", "agu id=a0 space=p0 buffer=b6", "source lies in the cache"],
+    ["a load from the accumulators", "agu id=a0 space=p0 buffer=b0", "agu id=a0 space=p0 buffer=b5", "source lies in the accumulator"],
+    ["a copy in the data cache that leaves its buffer", "agu id=a0 space=p0 buffer=b0", "agu id=a0 space=p0 buffer=b6", "buffer 6 in cache has 1 slot"],
     ["an unknown routine", "call routine=1", "call routine=2", "routine 2 does not exist"],
     ["recursion", "call routine=1", "call routine=0", "higher numbers"],
     ["a macro of the wrong owner", "call routine=1", "update routine=1", "conjugate-gradient, not of basic"],
-    ["main without halt", "  halt\n", "", "ends with halt"],
+    ["an empty main routine", matrixProgram.slice(matrixProgram.indexOf("  io"), matrixProgram.indexOf('.routine "product"')), "", "the main routine is empty"],
+    ["ret in the main routine", "  halt\n", "  ret\n", "ret in the main routine"],
+    ["io copy outside the image", "io what=text external=0x80000 bytes=64", "io what=copy external=0 cache=0xfffff bytes=64", "external byte 1048639"],
+    ["io copy over itself", "io what=text external=0x80000 bytes=64", "io what=copy external=32 cache=0 bytes=64", "overlaps itself"],
+    ["io copy into the text", "io what=text external=0x80000 bytes=64", "io what=copy external=0 cache=0x80000 bytes=64", "the text lies at"],
     ["a routine without ret", "  ret\n", "", "ends with ret"],
     ["halt in a routine", "  ret\n", "  halt\n  ret\n", "only in the main routine"],
     ["a main routine of another submodule", '"main" control', '"main" gradient', "belongs to control"],
@@ -234,12 +254,59 @@ describe("verify", () => {
   });
 
   it("macros, calls and their depth", () => {
-    const chain = (count: number): string => `.routine "main" control\n call routine=1\n halt\n${Array.from({ length: count }, (_, k) => `.routine "r${k}" basic\n${k + 1 < count ? ` call routine=${k + 2}\n` : ""} ret\n`).join("")}`;
+    const chain = (count: number): string => `.routine "main" control\n call routine=1\n halt\n${Array.from({ length: count }, (_, k) => `.routine "r${k}" damping\n${k + 1 < count ? ` call routine=${k + 2}\n` : ""} ret\n`).join("")}`;
     expect(verdict(chain(60))).toBe("accepted");
     expect(verdict(chain(70))).toContain("more than 64 deep");
     const training = '.routine "main" control\n assign routine=1\n estimate routine=2\n update routine=3\n converge routine=1 back=1\n halt\n.routine "a" control\n ret\n.routine "b" gauss-newton\n ret\n.routine "c" conjugate-gradient\n ret\n';
     expect(verdict(training)).toBe("accepted");
     expect(verdict(training.replace("back=1", "back=6"))).toContain("branch target 6");
+  });
+
+  it("a main routine may end as it likes, the device sees whether it does", () => {
+    for (const end of ["  converge routine=2 back=0\n.routine \"j\" control\n  ret\n", "  fence\n", ""]) expect(verdict(`.routine "main" control\n  fence\n${end.replace("routine=2", "routine=1")}`)).toBe("accepted");
+  });
+
+  it("submodules run whom the device text lets them run", () => {
+    const pair = (caller: SubmoduleName, callee: SubmoduleName): string =>
+      `.routine "main" control\n call routine=1\n halt\n.routine "caller" ${caller}\n call routine=2\n ret\n.routine "callee" ${callee}\n ret\n`;
+    const derivation = (name: SubmoduleName): boolean => name !== "control" && name !== "basic";
+    for (const caller of submoduleNames) {
+      for (const callee of submoduleNames) {
+        const legal = caller === "control" || (derivation(caller) && callee !== "control");
+        expect(verdict(pair(caller, callee)), `${caller} runs ${callee}`).toMatch(legal ? /^accepted/ : caller === "basic" ? /E0403 basic operations call nobody/ : /E0403 .* cannot run one of control/);
+      }
+    }
+  });
+
+  it("rows: the footprint holds for all of them", () => {
+    const rows = (row: string): string => routine(`
+ buf id=b0 memory=external base=0 slotBytes=400
+ buf id=b1 memory=cache base=0 slotBytes=160
+ dim space=p0 index=0 extent=10
+ agu id=a0 space=p0 buffer=b0 dtype=f32 base=80
+ stride id=a0 index=0 s0=4
+ ${row}
+ agu id=a1 space=p0 buffer=b1 dtype=f32
+ stride id=a1 index=0 s0=4
+ base id=a1 register=r62 stride=40 count=4
+ ld target=a1 source=a0
+ agu id=a0 space=p0 buffer=b0 dtype=f32
+ st target=a0 source=a1
+ smov register=r1 generator=a1 direction=to-register`);
+    expect(verdict(rows("base id=a0 register=r5 stride=40 count=8"))).toBe("accepted");
+    const steps = resolveImage(imageOf(rows("base id=a0 register=r5 stride=40 count=8"))).routines[1]!.body;
+    const rowsOf = (kind: ResolvedStep["kind"]): unknown => steps.flatMap((step) => (step.kind === kind && "rowed" in step ? [step.rowed.map((g) => g.row)] : []));
+    const [own, other] = [{ register: 5, stride: 40, count: 8 }, { register: 62, stride: 40, count: 4 }];
+    // The second agu of a0 takes its row away.
+    expect([rowsOf("load"), rowsOf("store"), rowsOf("move")]).toEqual([[[other, own]], [[other]], [[other]]]);
+    expect(verdict(rows("base id=a0 register=r5 stride=40 count=9"))).toContain("source reaches bytes 80 to 439");
+    expect(verdict(rows("base id=a0 register=r5 stride=-40 count=3"))).toBe("accepted");
+    expect(verdict(rows("base id=a0 register=r5 stride=-40 count=4"))).toContain("source reaches bytes -40");
+    expect(verdict(rows("base id=a0 register=r5 stride=42 count=2"))).toContain("no multiple of f32");
+    expect(verdict(rows("base id=a0 register=r5 stride=40 count=0"))).toContain("has no rows");
+    expect(verdict(rows("base id=a0 register=r63 stride=40 count=2"))).toContain("scalar register 63 cannot stand here");
+    expect(verdict(rows("base id=a7 register=r5 stride=40 count=2"))).toContain("generator 7 is not set");
+    expect(verdict(rows("base id=a0 register=r5 stride=40 count=2").replace("count=4", "count=5"))).toContain("target reaches");
   });
 
   it("mutated images end in diagnostics, quickly", () => {

@@ -19,7 +19,10 @@ export interface Extent {
 
 const nothing: Traffic = { bursts: 0, usedBytes: 0 };
 
-/** Counts the bursts of transfers and keeps the results by generator, extents and alignment. */
+/**
+ * Counts the bursts of transfers and keeps the results by generator, extents and alignment. Which row is looked up, or at which a generator
+ * stands, is a value: rows keep the alignment of row 0 where their distance is a multiple of the burst, else the worst one counts.
+ */
 export class TrafficCounter {
   readonly #burst: number;
   readonly #known = new Map<ResolvedGenerator, Map<number, Traffic>>();
@@ -41,7 +44,8 @@ export class TrafficCounter {
       key = key * (space.dimensions[d]!.extent + 1) + inside;
       radix *= space.dimensions[d]!.extent + 1;
     }
-    const misalignment = residue(first, this.#burst);
+    // With values the address is that of the present row; the worst case must not depend on it.
+    const misalignment = this.#keepsAlignment(generator.row?.stride ?? 0) ? residue(first, this.#burst) : 0;
     if (radix > Number.MAX_SAFE_INTEGER) return this.#count(generator, placement, misalignment, lookedUp);
     key = key * this.#burst + misalignment;
     let known = this.#known.get(generator);
@@ -55,12 +59,15 @@ export class TrafficCounter {
     const extents: Extent[] = [];
     for (let d = lookedUp ? 1 : 0; d < placement.rank; d++) extents.push({ stride: generator.strides[d] ?? 0, count: placement.high[d]! - placement.low[d]! });
     const elementBytes = bytesOf(generator.dtype);
-    if (!lookedUp) return countTraffic(extents, elementBytes, misalignment, this.#burst);
-    // The rows are unknown: they keep the alignment of row 0 where the row stride does, else the worst one counts.
-    const aligned = residue(generator.strides[0] ?? 0, this.#burst) === 0;
+    if (!lookedUp) return this.#keepsAlignment(generator.row?.stride ?? 0) ? countTraffic(extents, elementBytes, misalignment, this.#burst) : worstTraffic(extents, elementBytes, this.#burst);
+    const aligned = this.#keepsAlignment(generator.row?.stride ?? 0) && this.#keepsAlignment(generator.strides[0] ?? 0);
     const row = aligned ? countTraffic(extents, elementBytes, misalignment, this.#burst) : worstTraffic(extents, elementBytes, this.#burst);
     const rows = placement.high[0]! - placement.low[0]!;
     return { bursts: row.bursts * rows, usedBytes: row.usedBytes * rows };
+  }
+
+  #keepsAlignment(rowStride: number): boolean {
+    return residue(rowStride, this.#burst) === 0;
   }
 }
 

@@ -9,6 +9,7 @@ import { slotOf, startAddress, startsAnew, type Placement } from "../geometry.ts
 import { InstructionCache } from "../instructionCache.ts";
 import { Scoreboard } from "../scoreboard.ts";
 import type { Submodule } from "../submodules.ts";
+import type { SymbolTraffic } from "../symbolTraffic.ts";
 import type { Trace } from "../trace.ts";
 import { ArrayClock, Latest } from "./arrayTiming.ts";
 import { DmaClock, TrafficCounter } from "./dmaTiming.ts";
@@ -20,6 +21,12 @@ export type TransferStep = Extract<ResolvedStep, { kind: "load" | "store" | "gat
 export type MoveStep = Extract<ResolvedStep, { kind: "move" }>;
 export type IoStep = Extract<ResolvedStep, { kind: "io" }>;
 
+/** Where the text lies in external memory; its first `romBytes` bytes stand in a ROM of the controller instead. */
+export interface TextPlace {
+  readonly address: number;
+  readonly romBytes: number;
+}
+
 export class MachineClock {
   readonly units: Readonly<Record<UnitName, UnitClock>>;
   readonly scoreboard = new Scoreboard();
@@ -29,6 +36,8 @@ export class MachineClock {
   /** The latest completion so far: what the run has taken. */
   frontier = 0;
   macs = 0;
+  /** Words that came through the instruction cache. */
+  fetched = 0;
   readBytes = 0;
   writeBytes = 0;
   usedReadBytes = 0;
@@ -44,16 +53,18 @@ export class MachineClock {
   readonly #traffic: TrafficCounter;
   readonly #vector: VectorCost;
   readonly #machine: Machine;
-  readonly #textAddress: number;
+  readonly #text: TextPlace;
+  readonly #symbols: SymbolTraffic;
   readonly #trace: Trace | undefined;
 
-  constructor(machine: Machine, textAddress: number, trace: Trace | undefined) {
+  constructor(machine: Machine, text: TextPlace, symbols: SymbolTraffic, trace: Trace | undefined) {
     this.#machine = machine;
-    this.#textAddress = textAddress;
+    this.#text = text;
+    this.#symbols = symbols;
     this.#trace = trace;
     this.units = perUnit((unit) => new UnitClock(unit, machine.queueDepth));
     this.cache = new InstructionCache(machine);
-    this.cache.preload(textAddress);
+    if (text.romBytes === 0) this.cache.preload(text.address);
     this.#array = new ArrayClock(machine);
     this.#read = new DmaClock(machine, "read");
     this.#write = new DmaClock(machine, "write");
@@ -63,12 +74,20 @@ export class MachineClock {
 
   /** The controller takes one word; a place in the queue of `unit` must be free. Returns when the unit sees the instruction. */
   issue(address: number, unit?: UnitName): number {
-    this.#wait(this.cache.fetch(this.#textAddress + address, this.now), "fetch");
+    if (!this.inRom(address)) {
+      this.#wait(this.cache.fetch(this.#text.address + address, this.now), "fetch");
+      this.fetched++;
+    }
     if (unit !== undefined) this.#wait(this.units[unit].queueFree(), "queue");
     this.now++;
     this.units.controller.work(1);
+    if (this.submodule !== undefined) this.submodule.instructions++;
     this.#advance(this.now);
     return this.now;
+  }
+
+  inRom(address: number): boolean {
+    return address < this.#text.romBytes;
   }
 
   waitForScalar(): void {
@@ -111,7 +130,7 @@ export class MachineClock {
     const start = new Latest(dispatched, "dispatch");
     for (const stream of step.streams) this.#awaitRead(start, this.#slot(stream, indices));
     const target = this.#slot(step.target, indices);
-    this.#awaitWrite(start, target, "vector");
+    this.#awaitWrite(start, target, unitNumber("vector"));
     const cycles = this.#vector.cycles(step, placement);
     const unit = this.units.vector;
     const begin = this.#begin(unit, start, dispatched);
@@ -123,15 +142,23 @@ export class MachineClock {
 
   transfer(step: TransferStep, placement: Placement, indices: Int32Array, dispatched: number): void {
     const reads = step.kind === "load" || step.kind === "gather";
+    const unit = reads ? this.units.load : this.units.store;
+    const outside = reads ? step.source : step.target;
+    const copies = outside.buffer.memory === "cache";
     const start = new Latest(dispatched, "dispatch");
     const sources = step.kind === "fill" ? [] : [this.#slot(step.source, indices)];
     if (step.kind === "gather" || step.kind === "scatter") sources.push(this.#slot(step.index, indices));
     for (const source of sources) this.#awaitRead(start, source);
     const target = this.#slot(step.target, indices);
-    this.#awaitWrite(start, target, reads ? "load" : "store");
-    const outside = reads ? step.source : step.target;
+    this.#awaitWrite(start, target, copies ? copierOf(unit.name) : unitNumber(unit.name));
+    if (copies) {
+      this.#copyInside(unit, start, dispatched, step.address, pointsOf(placement), sources, target);
+      return;
+    }
     const lookedUp = step.kind === "gather" || step.kind === "scatter";
-    const { bursts, usedBytes } = this.#traffic.of(outside, step.space, placement, startAddress(outside, step.space, indices), lookedUp);
+    const address = startAddress(outside, step.space, indices);
+    const { bursts, usedBytes } = this.#traffic.of(outside, step.space, placement, address, lookedUp);
+    this.#symbols.transfer(reads ? "readBytes" : "writeBytes", outside, placement, address, lookedUp, usedBytes);
     this.#move(reads, start, dispatched, bursts, usedBytes, step.address, sources, [target]);
   }
 
@@ -142,18 +169,30 @@ export class MachineClock {
       this.cache.load(step.external, step.bytes, dispatched);
       return;
     }
-    const reads = step.what === "load";
-    const dispatched = this.issue(step.address, reads ? "load" : "store");
+    if (step.what === "copy") this.#wait(this.units.store.queueFree(), "queue");
+    const dispatched = this.issue(step.address, step.what === "store" ? "store" : "load");
     if (step.bytes === 0) return;
-    const outside = this.scoreboard.region("external", step.external, step.bytes);
-    const inside = this.scoreboard.region("cache", step.cache, step.bytes);
-    const [sources, targets] = reads ? [outside, inside] : [inside, outside];
+    const external = this.scoreboard.region("external", step.external, step.bytes);
+    const other = this.scoreboard.region(step.what === "copy" ? "external" : "cache", step.cache, step.bytes);
+    switch (step.what) {
+      case "load": this.#moveBlock(true, dispatched, step.external, step, external, other); return;
+      case "store": this.#moveBlock(false, dispatched, step.external, step, other, external); return;
+      case "copy":
+        // Through the DMA's buffer: what is written must have been read.
+        this.#moveBlock(true, dispatched, step.external, step, external, []);
+        this.#moveBlock(false, dispatched, step.cache, step, external, other, this.units.load.complete);
+    }
+  }
+
+  #moveBlock(reads: boolean, dispatched: number, outside: number, { bytes, address }: IoStep, sources: readonly number[], targets: readonly number[], ready = 0): void {
     const start = new Latest(dispatched, "dispatch");
+    start.atLeast(ready, "data");
     for (const source of sources) this.#awaitRead(start, source);
-    for (const target of targets) this.#awaitWrite(start, target, reads ? "load" : "store");
+    for (const target of targets) this.#awaitWrite(start, target, unitNumber(reads ? "load" : "store"));
     const burst = this.#machine.external.burstBytes;
-    const bursts = Math.ceil((step.external + step.bytes) / burst) - Math.floor(step.external / burst);
-    this.#move(reads, start, dispatched, bursts, step.bytes, step.address, sources, targets);
+    const bursts = Math.ceil((outside + bytes) / burst) - Math.floor(outside / burst);
+    this.#symbols.block(reads ? "readBytes" : "writeBytes", outside, bytes);
+    this.#move(reads, start, dispatched, bursts, bytes, address, sources, targets);
   }
 
   scalar(address: number): void {
@@ -168,7 +207,7 @@ export class MachineClock {
     const slot = this.#slot(step.generator, indices);
     const reads = step.direction === "to-register";
     if (reads) this.#awaitRead(start, slot);
-    else this.#awaitWrite(start, slot, "scalar");
+    else this.#awaitWrite(start, slot, unitNumber("scalar"));
     const begin = this.#begin(this.units.scalar, start, dispatched);
     if (reads) this.scoreboard.noteRead(slot, begin + 1);
     else this.scoreboard.noteWrite(slot, begin + 1, unitNumber("scalar"));
@@ -185,6 +224,7 @@ export class MachineClock {
     for (const source of sources) this.scoreboard.noteRead(source, reads ? complete : moved);
     for (const target of targets) this.scoreboard.noteWrite(target, complete, unitNumber(unit.name));
     const bytes = bursts * this.#machine.external.burstBytes;
+    if (this.submodule !== undefined) this.submodule.dmaRequests++;
     if (reads) {
       this.readBytes += bytes;
       this.usedReadBytes += usedBytes;
@@ -197,6 +237,16 @@ export class MachineClock {
       if (this.submodule !== undefined) this.submodule.writeBytes += bytes;
     }
     this.#worked(unit, moved - begin, address, begin, complete);
+  }
+
+  /** A transfer with both sides in the data cache goes through the lanes of its unit, not over a port. */
+  #copyInside(unit: UnitClock, start: Latest, dispatched: number, address: number, points: number, sources: readonly number[], target: number): void {
+    const cycles = Math.ceil(points / this.#machine.vector.lanes);
+    const begin = this.#begin(unit, start, dispatched);
+    const complete = begin + cycles + this.#machine.vector.latencyCycles;
+    for (const source of sources) this.scoreboard.noteRead(source, begin + cycles);
+    this.scoreboard.noteWrite(target, complete, copierOf(unit.name));
+    this.#worked(unit, cycles, address, begin, complete);
   }
 
   /** Starts an instruction on an in-order unit: when it is there, its operands are and the unit is free. */
@@ -223,8 +273,8 @@ export class MachineClock {
     start.atLeast(this.scoreboard.writeDone[slot]!, "data");
   }
 
-  #awaitWrite(start: Latest, slot: number, unit: UnitName): void {
-    if (!this.scoreboard.writtenBy(slot, unitNumber(unit))) start.atLeast(this.scoreboard.writeDone[slot]!, "slot");
+  #awaitWrite(start: Latest, slot: number, writer: number): void {
+    if (!this.scoreboard.writtenBy(slot, writer)) start.atLeast(this.scoreboard.writeDone[slot]!, "slot");
     start.atLeast(this.scoreboard.readDone[slot]!, "slot");
   }
 
@@ -245,8 +295,20 @@ export class MachineClock {
   }
 }
 
+/** Who writes a slot: its writes complete in order. */
 function unitNumber(unit: UnitName): number {
   return unitNames.indexOf(unit);
+}
+
+/** The same unit when it copies inside the data cache: that may complete before a transfer which came earlier. */
+function copierOf(unit: UnitName): number {
+  return unitNames.length + unitNumber(unit);
+}
+
+function pointsOf(placement: Placement): number {
+  let points = 1;
+  for (let d = 0; d < placement.rank; d++) points *= placement.extents[d]!;
+  return points;
 }
 
 /** Rows, contracted and columns of the points that exist. */

@@ -1,6 +1,7 @@
 /** @file Values of ld, st, gather, scatter, fill and io blocks. */
 import { bytesOf } from "@systole/base";
 import type { ResolvedGenerator, ResolvedSpace, ResolvedStep } from "@systole/isa";
+import { DeviceFault } from "../faults.ts";
 import { extentsOf, newPlacement, reachesOutside, startAddress, type Placement } from "../geometry.ts";
 import type { Memory } from "../memory.ts";
 import { addDimension, copyBox, fillBox, newBox } from "./box.ts";
@@ -12,13 +13,13 @@ export type GatherStep = StepOf<"gather" | "scatter">;
 export type FillStep = StepOf<"fill">;
 export type IoStep = StepOf<"io">;
 
-/** Thrown by gather and scatter: entry `row` of the index list asks for row `index` of `rows`. The device adds the place. */
-export class RowFault extends Error {
+/** Thrown by gather and scatter: entry `row` of the index list asks for row `index` of `rows`. */
+export class RowFault extends DeviceFault {
   readonly row: number;
   readonly index: bigint;
   readonly rows: number;
   constructor(row: number, index: bigint, rows: number) {
-    super(`row ${index} of ${rows} asked for by entry ${row}`);
+    super(`gather or scatter index out of range: row ${index} of ${rows} asked for by entry ${row}`);
     this.name = "RowFault";
     this.row = row;
     this.index = index;
@@ -49,12 +50,13 @@ export function executeFill(memory: Memory, step: FillStep, indices: Int32Array)
   fillPoints(memory, step.target, linearStart(memory, step.target, step.space, indices), step.value, true);
 }
 
-/** io load and store; `text` has no values. */
+/** io load, store and copy; `text` has no values. */
 export function executeIo(memory: Memory, step: IoStep): void {
   const external = memory.linear("external", step.external);
-  const cache = memory.linear("cache", step.cache);
-  if (step.what === "load") memory.u8.copyWithin(cache, external, external + step.bytes);
-  if (step.what === "store") memory.u8.copyWithin(external, cache, cache + step.bytes);
+  const other = memory.linear(step.what === "copy" ? "external" : "cache", step.cache);
+  if (step.what === "load") memory.u8.copyWithin(other, external, external + step.bytes);
+  if (step.what === "store") memory.u8.copyWithin(external, other, other + step.bytes);
+  if (step.what === "copy") memory.u8.copyWithin(other, external, external + step.bytes);
 }
 
 /** Returns the number of rows moved; throws RowFault before the first bad row is touched. */

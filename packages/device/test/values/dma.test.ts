@@ -6,7 +6,7 @@ import { slotOf, startAddress } from "../../src/geometry.ts";
 import { executeFill, executeGather, executeIo, executeLoad, executeStore, RowFault, type GatherStep } from "../../src/values/dma.ts";
 import { addressOf, dimension, generator, newMemory, noIndices, points, read, scatterValues, space, zeros8 } from "./support.ts";
 
-const base = { address: 0, first: [], last: [] } as const;
+const base = { address: 0, first: [], last: [], rowed: [] } as const;
 
 test("ld copies what lies inside and fills what lies outside a padded dimension", () => {
   const axis = fc.record({ extent: fc.integer({ min: 1, max: 6 }), offset: fc.integer({ min: -3, max: 4 }), limit: fc.integer({ min: 1, max: 6 }), pad: fc.boolean() });

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { executeGemm, type GemmStep } from "../../src/values/gemm.ts";
 import { dimension, generator, newMemory, noIndices, points, read, scatterValues, space, zeros8 } from "./support.ts";
 
-const base = { kind: "gemm", address: 0, first: [], last: [], dataflow: "weight-stationary" } as const;
+const base = { kind: "gemm", address: 0, first: [], last: [], rowed: [], dataflow: "weight-stationary" } as const;
 
 /** The definition, point by point. */
 function expected(memory: ReturnType<typeof newMemory>, step: GemmStep, start: boolean): Map<string, number> {

@@ -7,7 +7,7 @@ import { executeVector } from "../../src/values/vector.ts";
 import type { VectorStep } from "../../src/values/chain.ts";
 import { addressOf, dimension, generator, newMemory, noIndices, points, read, scatterValues, space } from "./support.ts";
 
-const base = { kind: "vector", address: 0, first: [], last: [], order: "sequential", start: [] } as const;
+const base = { kind: "vector", address: 0, first: [], last: [], rowed: [], order: "sequential", start: [] } as const;
 const stream = (index: number): StageSource => ({ kind: "stream", index });
 const result = (index: number): StageSource => ({ kind: "stage", index });
 const immediate = (value: number | bigint): StageSource => ({ kind: "immediate", value });

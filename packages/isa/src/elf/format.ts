@@ -7,7 +7,7 @@
  */
 
 /** Version of everything in the file that this package defines; part of the note. */
-export const imageFormatVersion = 1;
+export const imageFormatVersion = 2;
 
 export const headerBytes = { file: 64, program: 56, section: 64, symbol: 24 } as const;
 export const sectionType = { null: 0, progbits: 1, symtab: 2, strtab: 3, note: 7, nobits: 8 } as const;

@@ -11,7 +11,7 @@ import { writeImage } from "./write.ts";
 
 const count = z.int().min(0);
 const noteSchema = z.strictObject({ version: z.int(), machine: z.string(), hash: z.string(), externalBytes: count, textAddress: count });
-const symbolsSchema = z.array(z.strictObject({ name: z.string(), kind: z.enum(["input", "output", "parameter", "state"]), dtype: z.enum(dtypeNames), shape: z.array(count), address: count }));
+const symbolsSchema = z.array(z.strictObject({ name: z.string(), kind: z.enum(["input", "output", "parameter", "state", "record"]), dtype: z.enum(dtypeNames), shape: z.array(count), address: count }));
 const nodeSchema = z.strictObject({ node: z.string(), operator: z.string(), phase: z.exactOptional(z.enum(phaseNames)) });
 const debugSchema = z.strictObject({
   model: z.string(),

@@ -1,7 +1,7 @@
 /**
  * @file Where an instruction may reach: the smallest and largest byte over all its points and all iterations.
  *
- * Interval arithmetic over loop indices. Loops a guard fixes count with that one index; limits cut coordinates off. What is
+ * Interval arithmetic over loop indices. Loops a guard fixes count with that one index; limits cut coordinates off; a generator that moves by rows may be at any of them. What is
  * proved is never less than what happens; it can be more, where two dimensions are never extreme together.
  */
 import { bytesOf } from "@systole/base";
@@ -32,8 +32,9 @@ export function indexRanges(counts: readonly number[], first: readonly number[],
  * `rows` replaces dimension 0 by looked-up rows 0..rows-1. Undefined: there is no point.
  */
 export function footprint(site: Site, space: ResolvedSpace, g: ResolvedGenerator, indices: readonly Range[], options: { inside: boolean; rows?: number }): Footprint | undefined {
-  let low = g.base;
-  let high = g.base;
+  const rows = g.row === undefined ? 0 : exact(site, g.row.stride * (g.row.count - 1));
+  let low = g.base + Math.min(0, rows);
+  let high = g.base + Math.max(0, rows);
   for (let d = 0; d < space.dimensions.length; d++) {
     const q = options.rows !== undefined && d === 0 ? { low: 0, high: options.rows - 1 } : placeRange(site, space.dimensions[d]!, g, indices, options.inside);
     if (q === undefined) return undefined;
@@ -57,7 +58,7 @@ export function demandAligned(site: Site, name: string, g: ResolvedGenerator): v
   const bytes = bytesOf(g.dtype);
   const aligned = (value: number): boolean => value % bytes === 0;
   demand(aligned(g.buffer.base) && (g.buffer.slots === 1 || aligned(g.buffer.slotBytes)), site, () => `${name}: buffer ${g.buffer.id} is not aligned to ${g.dtype}, ${bytes} bytes`);
-  demand(aligned(g.base) && g.strides.every(aligned), site, () => `${name}: base or a stride is no multiple of ${g.dtype}, ${bytes} bytes`);
+  demand(aligned(g.base) && aligned(g.row?.stride ?? 0) && g.strides.every(aligned), site, () => `${name}: base or a stride is no multiple of ${g.dtype}, ${bytes} bytes`);
 }
 
 /** Range of q[d], the part of the coordinate that moves the address. */

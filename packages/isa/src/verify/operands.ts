@@ -36,14 +36,15 @@ export function checkOperand(site: Site, o: Operand, indices: readonly Range[]):
 type StepOf<K extends ResolvedStep["kind"]> = Extract<ResolvedStep, { kind: K }>;
 
 const cache = ["cache"] as const;
-const external = ["external"] as const;
+/** The outer side of a transfer: a copy inside the data cache has both sides there. */
+const outer = ["external", "cache"] as const;
 
 export function loadOperands(site: Site, step: StepOf<"load">): Operand[] {
   const { space } = step;
   demandSameType(site, step.target, step.source);
   return [
     { name: "target", space, generator: step.target, memories: cache, inside: false, written: true },
-    { name: "source", space, generator: step.source, memories: external, inside: true, written: false },
+    { name: "source", space, generator: step.source, memories: outer, inside: true, written: false },
   ];
 }
 
@@ -51,30 +52,30 @@ export function storeOperands(site: Site, step: StepOf<"store">): Operand[] {
   const { space } = step;
   demandSameType(site, step.target, step.source);
   return [
-    { name: "target", space, generator: step.target, memories: external, inside: true, written: true },
+    { name: "target", space, generator: step.target, memories: outer, inside: true, written: true },
     { name: "source", space, generator: step.source, memories: cache, inside: true, written: false },
   ];
 }
 
 export function fillOperands(step: StepOf<"fill">): Operand[] {
-  return [{ name: "target", space: step.space, generator: step.target, memories: external, inside: true, written: true }];
+  return [{ name: "target", space: step.space, generator: step.target, memories: outer, inside: true, written: true }];
 }
 
 export function lookupOperands(site: Site, step: StepOf<"gather" | "scatter">): Operand[] {
   const { space, rows } = step;
   const gathers = step.kind === "gather";
-  const [outer, inner] = gathers ? [step.source, step.target] : [step.target, step.source];
-  demandSameType(site, outer, inner);
+  const [table, list] = gathers ? [step.source, step.target] : [step.target, step.source];
+  demandSameType(site, table, list);
   demand(rows >= 1, site, () => "no rows to look up");
-  demand(outer.mode === "absolute", site, () => "the external side of a look-up must be absolute");
+  demand(table.mode === "absolute", site, () => "the looked-up side must be absolute");
   demand(isOneOf(step.index.dtype, ["i32", "i64"]), site, () => `row numbers are i32 or i64, not ${step.index.dtype}`);
   demand(step.indexSpace.dimensions.length === 1, site, () => `the space of the row numbers has ${step.indexSpace.dimensions.length} dimensions, not 1`);
   const [looked, numbers] = [space.dimensions[0]!, step.indexSpace.dimensions[0]!];
   demand(looked.mode === "cut", site, () => "the looked-up dimension cannot be padded");
   demand(sameDimension(looked, numbers) || (numbers.limit === 0 && numbers.extent >= looked.extent), site, () => "there must be a row number for every point of the looked-up dimension");
   return [
-    { name: gathers ? "source" : "target", space, generator: outer, memories: external, inside: true, written: !gathers, rows },
-    { name: gathers ? "target" : "source", space, generator: inner, memories: cache, inside: !gathers, written: gathers },
+    { name: gathers ? "source" : "target", space, generator: table, memories: outer, inside: true, written: !gathers, rows },
+    { name: gathers ? "target" : "source", space, generator: list, memories: cache, inside: !gathers, written: gathers },
     { name: "index", space: step.indexSpace, generator: step.index, memories: cache, inside: false, written: false },
   ];
 }
