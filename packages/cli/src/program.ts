@@ -3,7 +3,7 @@ import { lossNames, optimizers, profileNames } from "@systole/systole";
 import { Command, Option } from "commander";
 import { compileCommand, emitted, type CompileCommandFlags } from "./commands/compile.ts";
 import { conformCommand, type ConformFlags } from "./commands/conform.ts";
-import { demoCommand, type DemoFlags } from "./commands/demo.ts";
+import { demoCommand, demoMachine, type DemoFlags } from "./commands/demo.ts";
 import { differentiateCommand, type DifferentiateFlags } from "./commands/differentiate.ts";
 import { inspectCommand, inspectParts, type InspectFlags } from "./commands/inspect.ts";
 import { runCommand, type RunFlags } from "./commands/run.ts";
@@ -102,10 +102,12 @@ export function buildProgram(terminal: Terminal, finish: (exitCode: number) => v
   program.command("operators").description("list the supported operators").option("--json", "as JSON").action((flags: TableFlags) => finish(operatorsCommand(terminal, flags)));
   program.command("passes").description("list the passes over the graph").option("--json", "as JSON").action((flags: TableFlags) => finish(passesCommand(terminal, flags)));
 
-  addMachineOption(program.command("demo").description("compile a trained MNIST network and run it on real test images"))
-    .option("--batch <n>", "images in one run", positiveInteger, 100)
-    .option("--images <n>", "how many images", positiveInteger, 1000)
-    .option("--output <DIR>", "where image, report and trace go", "out")
+  program.command("demo").description("train a small network on MNIST on the device, then run it on test images")
+    .option("--machine <NAME|FILE>", `machine to compile for (default: ${demoMachine})`)
+    .option("--samples <n>", "images to train on", positiveInteger, 10000)
+    .option("--iterations <n>", "outer steps of Hessian-free", positiveInteger, 15)
+    .option("--images <n>", "images to test with", positiveInteger, 1000)
+    .option("--output <DIR>", "where models, images, reports and the curve go", "out")
     .action((flags: DemoFlags) => finish(demoCommand(terminal, flags)));
   return program;
 }

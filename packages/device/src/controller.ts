@@ -308,6 +308,7 @@ export class Controller {
     this.clock.kernelIndex = kernel;
     this.clock.kernel = this.kernels[kernel] ?? this.outside;
     this.clock.submodule = this.submodules.active;
+    this.clock.asking = this.submodules.asking;
   }
 
   /** The outcome of a branch: by value, or as the given control says. */

@@ -32,6 +32,15 @@ export interface SubmoduleWork {
   /** Whole bursts. */
   readonly readBytes: number;
   readonly writeBytes: number;
+  /** Of its own and of the basic operations that it asked for; over all submodules these add up to the run (basic operations ask for nothing). */
+  readonly asked: Asked;
+}
+
+/** What was done on behalf of a submodule. */
+export interface Asked {
+  readonly cycles: number;
+  readonly readBytes: number;
+  readonly writeBytes: number;
 }
 
 export class Submodule {
@@ -44,6 +53,7 @@ export class Submodule {
   dmaRequests = 0;
   readBytes = 0;
   writeBytes = 0;
+  readonly asked = { cycles: 0, readBytes: 0, writeBytes: 0 };
 
   constructor(name: SubmoduleName) {
     this.name = name;
@@ -60,6 +70,11 @@ export class Submodules {
 
   get active(): Submodule {
     return this.#waiting.at(-1) ?? internal("no submodule is active");
+  }
+
+  /** On whose behalf the active submodule works: basic operations work for their caller. */
+  get asking(): Submodule {
+    return this.#waiting.findLast(({ name }) => name !== "basic") ?? this.active;
   }
 
   get frame(): Frame {
@@ -86,8 +101,8 @@ export class Submodules {
 
   work(): Record<SubmoduleName, SubmoduleWork> {
     return perSubmodule((name) => {
-      const { calls, instructions, microOperations, dmaRequests, readBytes, writeBytes } = this.all[name];
-      return { calls, instructions, microOperations, dmaRequests, readBytes, writeBytes };
+      const { calls, instructions, microOperations, dmaRequests, readBytes, writeBytes, asked } = this.all[name];
+      return { calls, instructions, microOperations, dmaRequests, readBytes, writeBytes, asked: { ...asked } };
     });
   }
 

@@ -3,3 +3,4 @@ export { renderLayers, renderPhases, renderReport, renderRoofline, renderSummary
 export { buildReport, peakOf, reportSchema, textBytesOf, type LayerReport, type PhaseReport, type Report, type ResidualReport, type Roofline } from "./report.ts";
 export type { HostFacts, KernelCountersLike, RunLike, UnitCountersLike } from "./run.ts";
 export { bytesText, grouped, percent, renderTable, shortened, type Column } from "./table.ts";
+export { lossCurve, renderGraphs, renderSubmodules, renderTraffic } from "./training.ts";

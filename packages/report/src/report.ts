@@ -4,7 +4,7 @@
  */
 import { phaseNames, type Phase } from "@systole/base";
 import { limits, type Image, type KernelDebug, type Machine, type SubmoduleName, type UnitName } from "@systole/isa";
-import type { HostFacts, KernelCountersLike, RunLike, UnitCountersLike } from "./run.ts";
+import type { HostFacts, KernelCountersLike, RunLike, SubmoduleWorkLike, UnitCountersLike } from "./run.ts";
 
 export const reportSchema = "systole.report/1";
 
@@ -20,7 +20,7 @@ export interface Report {
   /** Bytes over the data port in whole bursts; `used` are those asked for; the lower bound is the sum over the layers. */
   readonly dram: { readonly readBytes: number; readonly writeBytes: number; readonly usedReadBytes: number; readonly usedWriteBytes: number; readonly lowerBoundBytes: number };
   readonly instructions: {
-    readonly fetched: number; readonly executed: number; readonly imageBytes: number; readonly textBytes: number; readonly cacheMisses: number; readonly fillBytes: number;
+    readonly fetched: number; readonly executed: number; readonly macros: number; readonly imageBytes: number; readonly textBytes: number; readonly cacheMisses: number; readonly fillBytes: number;
   };
   /** busy and all stalls of a unit add up to `cycles`. */
   readonly units: Readonly<Record<UnitName, UnitCountersLike>>;
@@ -33,6 +33,9 @@ export interface Report {
   readonly outsideCycles: number;
   /** Cycles by submodule; they add up to `cycles`. */
   readonly submodules: Readonly<Record<SubmoduleName, number>>;
+  readonly submoduleWork: Readonly<Record<SubmoduleName, SubmoduleWorkLike>>;
+  /** Bytes of external memory asked for, by tensor. */
+  readonly traffic: Readonly<Record<string, { readonly readBytes: number; readonly writeBytes: number }>>;
   readonly host: { readonly compileMs: number; readonly runMs: number; readonly macsPerSecond: number };
 }
 
@@ -99,6 +102,8 @@ export function buildReport(image: Image, machine: Machine, run: RunLike, host: 
     ...(residuals === undefined ? {} : { residuals }),
     outsideCycles: run.outside.cycles,
     submodules: run.submodules,
+    submoduleWork: run.submoduleWork,
+    traffic: Object.fromEntries(run.traffic),
     host: { compileMs: host.compileMs, runMs: host.runMs, macsPerSecond: Math.round(ratio(run.macs, host.runMs / 1000)) },
   };
 }

@@ -1,6 +1,6 @@
 /** @file `systole train`: a model and data to a training program, the program to an image, the image on the device, trained parameters back into the model. */
 import { join } from "node:path";
-import { buildReport, renderReport } from "@systole/report";
+import { buildReport, renderGraphs, renderSubmodules, renderSummary, renderTraffic, renderUnits, type Report } from "@systole/report";
 import {
   arrangeData, checkClassNumbers, compileTraining, Device, fail, isFloat, readRecord, reasonOf, reasons, recordTensor, refuseNaN, replaceParameters, snapshotFromBytes, snapshotToBytes, targetName, typesOf, validate, writeImage,
   type CompiledTraining, type JudgementView, type Machine, type OptimizerName, type Run, type Snapshot, type Tensor, type TrainingOptions, type TrainingRecord,
@@ -72,7 +72,7 @@ export function trainCommand(terminal: Terminal, path: string, flags: TrainFlags
   }
   const trained = replaceParameters(model, outcome.parameters);
   writeWhole(flags.out, trained);
-  terminal.out(`${renderReport(report)}\n${summary(compiled, outcome)}stopped: ${reason}: ${reasons[reason].text}\ntrained model in ${flags.out}\n`);
+  terminal.out(`${renderTraining(report)}\n\n${summary(compiled, outcome)}stopped: ${reason}: ${reasons[reason].text}\ntrained model in ${flags.out}\n`);
   if (flags.validation !== undefined) printValidation(terminal, trained, machine, flags, options);
   return 0;
 }
@@ -97,7 +97,7 @@ function checkClasses({ problem }: CompiledTraining, data: ReadonlyMap<string, T
 
 // ---- the run ------------------------------------------------------------------------------------------------------
 
-interface Outcome {
+export interface Outcome {
   readonly run: Run;
   readonly runMs: number;
   readonly records: readonly TrainingRecord[];
@@ -109,7 +109,10 @@ const checkpointName = "checkpoint.zip";
 const snapshotEntry = "snapshot.bin";
 const logEntry = "log.jsonl";
 
-function trainOnDevice(terminal: Terminal, compiled: CompiledTraining, machine: Machine, inputs: ReadonlyMap<string, Tensor>, flags: TrainFlags): Outcome {
+/** What of the options concerns the run and not the program. */
+export type SessionFlags = Pick<TrainFlags, "iterations" | "log" | "checkpoint" | "resume" | "hardWired">;
+
+export function trainOnDevice(terminal: Terminal, compiled: CompiledTraining, machine: Machine, inputs: ReadonlyMap<string, Tensor>, flags: SessionFlags): Outcome {
   const device = new Device(compiled.image, machine);
   const lines: string[] = [];
   const records: TrainingRecord[] = [];
@@ -216,14 +219,17 @@ function stuck(seen: readonly TrainingRecord[]): boolean {
   return moved < 1e-3 && last.filter(({ rho }) => !(rho >= 0.25)).length >= 5;
 }
 
-function summary(compiled: CompiledTraining, { run, records }: Outcome): string {
+export function renderTraining(report: Report): string {
+  return [renderSummary(report), renderSubmodules(report), renderGraphs(report), renderTraffic(report), renderUnits(report)].join("\n\n");
+}
+
+export function summary(compiled: CompiledTraining, { run, records }: Outcome): string {
   const { batches, problem } = compiled;
   const [first, last] = [records[0]!, records.at(-1)!];
   const words = compiled.image.routines.reduce((sum, routine) => sum + routine.instructions.length, 0);
   return [
     `loss ${first.loss} -> ${last.loss} in ${last.iteration} iterations; ${batches.sampleCount} samples, micro-batches of ${problem.microBatch}, gradient on ${batches.gradientBatch}, curvature on ${batches.curvatureBatch}`,
     `program: ${words} instructions in ${compiled.image.routines.length} routines; ${run.instructions.macros} macro-instructions decoded, ${run.instructions.executed} instructions executed`,
-    `cycles by submodule: ${Object.entries(run.submodules).map(([name, cycles]) => `${name} ${cycles}`).join(", ")}`,
     "",
   ].join("\n");
 }

@@ -46,6 +46,8 @@ export class MachineClock {
   kernel: MutableKernelCounters = newKernelCounters();
   kernelIndex = -1;
   submodule: Submodule | undefined;
+  /** On whose behalf. */
+  asking: Submodule | undefined;
   readonly #losses: ControllerLosses = { fetch: 0, queue: 0, control: 0 };
   readonly #array: ArrayClock;
   readonly #read: DmaClock;
@@ -230,11 +232,13 @@ export class MachineClock {
       this.usedReadBytes += usedBytes;
       this.kernel.readBytes += bytes;
       if (this.submodule !== undefined) this.submodule.readBytes += bytes;
+      if (this.asking !== undefined) this.asking.asked.readBytes += bytes;
     } else {
       this.writeBytes += bytes;
       this.usedWriteBytes += usedBytes;
       this.kernel.writeBytes += bytes;
       if (this.submodule !== undefined) this.submodule.writeBytes += bytes;
+      if (this.asking !== undefined) this.asking.asked.writeBytes += bytes;
     }
     this.#worked(unit, moved - begin, address, begin, complete);
   }
@@ -292,6 +296,7 @@ export class MachineClock {
     this.frontier = time;
     this.kernel.cycles += moved;
     if (this.submodule !== undefined) this.submodule.cycles += moved;
+    if (this.asking !== undefined) this.asking.asked.cycles += moved;
   }
 }
 
