@@ -7,16 +7,25 @@
  */
 import { bytesOf, dtypeNames, elementwiseNames, internal, isFloat, type Dtype } from "@systole/base";
 import { reductionNames, type Instruction } from "@systole/isa";
-import type { Access, Buffer, Chain, Level, Operand, PlacedTensor, Source, TiledKernel } from "@systole/scheduler";
+import { readsOf, strideAlong, type Access, type Buffer, type Chain, type Level, type Operand, type PlacedTensor, type Source, type TiledKernel } from "@systole/scheduler";
 import { maskOf, Registers, type DimensionSpec } from "./registers.ts";
+import { TensorPlaces, type Region } from "./tensorPlaces.ts";
 
 type Tensors = ReadonlyMap<number, PlacedTensor>;
 
-export function kernelCode(tiled: TiledKernel, tensors: Tensors): Instruction[] {
-  const writer = new KernelWriter(tiled, tensors);
+/** `registerOf` gives the register of a scalar that chooses a row. */
+export function kernelCode(tiled: TiledKernel, tensors: Tensors, registerOf: (scalar: string) => number = noScalars): Instruction[] {
+  const writer = new KernelWriter(tiled, new TensorPlaces(tiled.kernel, tensors, registerOf));
   const body = writer.nest();
   return [...writer.registers.configuration, ...body, { op: "ret" }];
 }
+
+function noScalars(scalar: string): never {
+  return internal(`a row chosen by ${scalar} outside of a program`);
+}
+
+/** Where the vector unit writes: a buffer of tiles, or the tensor itself. */
+type Target = { readonly buffer: number; readonly ring: Buffer } | Access;
 
 /** A dimension of the kernel in the space of an instruction; `extent` points of it. */
 interface SpaceDim {
@@ -27,18 +36,21 @@ interface SpaceDim {
 class KernelWriter {
   readonly registers: Registers;
   readonly #t: TiledKernel;
-  readonly #tensors: Tensors;
+  readonly #places: TensorPlaces;
   readonly #levels: readonly Level[];
-  readonly #externalBuffers = new Map<number, number>();
   readonly #operandBuffers = new Map<Operand, number>();
+  readonly #tensorBuffers = new Map<Region, number>();
   readonly #panel: readonly number[];
+  /** Whether some access goes to its tensor itself. */
+  readonly #direct: boolean;
 
-  constructor(tiled: TiledKernel, tensors: Tensors) {
+  constructor(tiled: TiledKernel, places: TensorPlaces) {
     this.#t = tiled;
-    this.#tensors = tensors;
+    this.#places = places;
     this.#levels = tiled.levels;
     this.registers = new Registers(tiled.kernel.name);
     this.#panel = this.#levelsOf("panel");
+    this.#direct = [...readsOf(tiled.kernel), tiled.kernel.output].some((access) => access.direct === true);
   }
 
   nest(): Instruction[] {
@@ -71,52 +83,56 @@ class KernelWriter {
     const engine = kernel.engine;
     if (engine.kind === "gather") return this.#gather();
     if (engine.kind === "scatter") return this.#scatter();
-    const stagingBuffer = this.#onChip(staging);
-    const store = this.#store(stagingBuffer);
+    const direct = kernel.output.direct === true;
+    const result: Target = direct ? kernel.output : { buffer: this.#onChip(staging), ring: staging };
+    const store = "buffer" in result ? [this.#store(result.buffer)] : [];
     const parallelDims = this.#spaceDims(0, kernel.parallel);
     if (engine.kind === "none") {
-      return { engine: [], out: [...this.#vector(kernel.epilogue, parallelDims, this.#roleOperands("epilogue"), { buffer: stagingBuffer, ring: staging }), store] };
+      return { engine: [], out: [...this.#vector(kernel.epilogue, parallelDims, this.#roleOperands("epilogue"), result), ...store] };
     }
     if (engine.kind === "contraction") {
       const sumsBuffer = this.#onChip(sums ?? internal("a contraction has sums"));
       return {
         engine: [this.#gemm(sumsBuffer)],
-        out: [...this.#vector(kernel.epilogue, parallelDims, this.#roleOperands("epilogue"), { buffer: stagingBuffer, ring: staging }, { buffer: sumsBuffer, ring: sums!, dtype: "f32" }), store],
+        out: [...this.#vector(kernel.epilogue, parallelDims, this.#roleOperands("epilogue"), result, { buffer: sumsBuffer, ring: sums!, dtype: "f32" }), ...store],
       };
     }
     const reducedDims = this.#spaceDims(kernel.parallel, kernel.dims.length);
     const scan = engine.reduction.includes("scan");
-    const target = sums === undefined ? { buffer: stagingBuffer, ring: staging } : { buffer: this.#onChip(sums), ring: sums };
+    const folded = sums === undefined ? undefined : { buffer: this.#onChip(sums), ring: sums };
     const reduction = {
       kind: reductionNames.indexOf(engine.reduction), order: engine.order === "blocked" ? 1 : 0, dtype: engine.dtype, scan,
       dims: reducedDims.length > 0 ? reducedDims : [{ dim: -1, extent: 1 }], start: maskOf(this.#levelsOf("reduced")),
     };
-    const fold = this.#vector(engine.chain, parallelDims, this.#roleOperands("stream"), target, undefined, reduction);
-    if (sums === undefined) return { engine: fold, out: [store] };
-    return { engine: fold, out: [...this.#vector(kernel.epilogue, parallelDims, this.#roleOperands("epilogue"), { buffer: stagingBuffer, ring: staging }, { ...target, dtype: engine.dtype }), store] };
+    const fold = this.#vector(engine.chain, parallelDims, this.#roleOperands("stream"), folded ?? result, undefined, reduction);
+    if (folded === undefined) return { engine: fold, out: store };
+    return { engine: fold, out: [...this.#vector(kernel.epilogue, parallelDims, this.#roleOperands("epilogue"), result, { ...folded, dtype: engine.dtype }), ...store] };
   }
 
   #gemm(sumsBuffer: number): Instruction {
     const { kernel, operands, sums, dataflow } = this.#t;
     if (kernel.engine.kind !== "contraction") return internal("gemm without contraction");
     const classes = kernel.engine.classes;
-    const ofClass = (name: string) => this.#spaceDims(0, kernel.dims.length).filter((d) => classes[d.dim] === name);
+    const all = this.#spaceDims(0, kernel.dims.length);
+    const ofClass = (name: string) => all.filter((d) => classes[d.dim] === name);
     const orDummy = (dims: readonly SpaceDim[]) => (dims.length > 0 ? dims : [{ dim: -1, extent: 1 }]);
     const rows = orDummy(ofClass("row"));
-    const contracted = orDummy(ofClass("contracted"));
-    const columns = orDummy(ofClass("column"));
+    // Loops over single points of batch and outer columns move both operands, as a contracted dimension of one point does.
+    const outer = all.filter((d) => classes[d.dim] === "batch" || (classes[d.dim] === "column" && !this.#isColumn(d.dim)));
+    const contracted = orDummy([...outer, ...ofClass("contracted")]);
+    const columns = orDummy(ofClass("column").filter((d) => this.#isColumn(d.dim)));
     const dims = [...rows, ...contracted, ...columns];
     const space = this.registers.space(dims.map((d) => this.#dimension(d)));
     const x = this.#operandGenerator(operands.find((o) => o.role === "x")!, space, dims);
     const w = this.#operandGenerator(operands.find((o) => o.role === "w")!, space, dims);
     const dense = this.#denseStrides(4);
-    const out = this.registers.generator({ space, buffer: sumsBuffer, dtype: "f32", strides: dims.map((d) => dense(d.dim)), ring: sums! });
+    const out = this.registers.generator({ space, buffer: sumsBuffer, dtype: "f32", strides: dims.map((d) => (outer.includes(d) ? 0 : dense(d.dim))), ring: sums! });
     return { op: "gemm", x, w, out, rows: rows.length, contracted: contracted.length, dataflow: dataflow === "output-stationary" ? 1 : 0, start: maskOf(this.#levelsOf("reduced")), first: 0, last: 0 };
   }
 
   /** A vec with its vops. `engine` is where the chain finds the engine's result. */
   #vector(
-    chain: Chain, dims: readonly SpaceDim[], operands: readonly Operand[], target: { buffer: number; ring: Buffer },
+    chain: Chain, dims: readonly SpaceDim[], operands: readonly Operand[], target: Target,
     engine?: { buffer: number; ring: Buffer; dtype: Chain["dtype"] },
     reduction?: { kind: number; order: number; dtype: Chain["dtype"]; scan: boolean; dims: readonly SpaceDim[]; start: number },
   ): Instruction[] {
@@ -130,7 +146,9 @@ class KernelWriter {
     const resultType = reduction?.dtype ?? chain.dtype;
     const dense = this.#denseStrides(bytesOf(resultType));
     const isReduced = (i: number) => reduction !== undefined && !reduction.scan && i >= dims.length;
-    const targetGenerator = this.registers.generator({ space, buffer: target.buffer, dtype: resultType, strides: all.map((d, i) => (isReduced(i) ? 0 : dense(d.dim))), ring: target.ring });
+    const targetGenerator = "buffer" in target
+      ? this.registers.generator({ space, buffer: target.buffer, dtype: resultType, strides: all.map((d, i) => (isReduced(i) ? 0 : dense(d.dim))), ring: target.ring })
+      : this.#directGenerator(target, space, all);
     const stream = (i: number) => streams[i] ?? 0;
     const vec: Instruction = {
       op: "vec", target: targetGenerator, streams: streams.length, s0: stream(0), s1: stream(1), s2: stream(2), s3: stream(3), s4: stream(4), s5: stream(5),
@@ -157,7 +175,7 @@ class KernelWriter {
     const space = this.registers.space(moving.map((d) => this.#dimension(d)));
     const dense = this.#denseStrides(width);
     const source = this.registers.generator({ space, buffer: stagingBuffer, dtype: output.tensor.type.dtype, strides: moving.map((d) => (d.extent > 1 ? dense(d.dim) : 0)), ring: staging });
-    const target = this.registers.generator({ space, buffer: this.#external(output), dtype: output.tensor.type.dtype, absolute: true, base: place.base * width, strides: moving.map((d) => place.stride(d.dim) * width) });
+    const target = this.#tensorGenerator(output, { space, base: place.base * width, strides: moving.map((d) => place.stride(d.dim) * width) });
     return { op: "st", target, source, first: 0, last: 0 };
   }
 
@@ -171,7 +189,7 @@ class KernelWriter {
     const space = this.registers.space(dims.map((d) => this.#dimension(d)));
     const place = affine(rows);
     const dense = this.#denseStrides(width);
-    const source = this.registers.generator({ space, buffer: this.#external(rows), dtype: rows.tensor.type.dtype, absolute: true, base: place.base * width, strides: dims.map((d) => (d.dim === 0 ? rowStride(rows) : place.stride(d.dim)) * width) });
+    const source = this.#tensorGenerator(rows, { space, base: place.base * width, strides: dims.map((d) => (d.dim === 0 ? rowStride(rows) : place.stride(d.dim)) * width) });
     const target = this.registers.generator({ space, buffer: stagingBuffer, dtype: rows.tensor.type.dtype, strides: dims.map((d) => dense(d.dim)), ring: staging });
     return { engine: [{ op: "gather", target, source, index: this.#indexGenerator(operands), rows: kernel.engine.rowCount, first: 0, last: 0 }], out: [this.#store(stagingBuffer)] };
   }
@@ -184,7 +202,7 @@ class KernelWriter {
     const dims = kernel.dims.map((_, dim) => ({ dim, extent: this.#t.tile[dim]! })).filter((d) => d.dim === 0 || d.extent > 1 || this.#levelOf(d.dim).length > 0);
     const space = this.registers.space(dims.map((d) => this.#dimension(d)));
     const place = affine(output);
-    const target = this.registers.generator({ space, buffer: this.#external(output), dtype: output.tensor.type.dtype, absolute: true, base: place.base * width, strides: dims.map((d) => (d.dim === 0 ? rowStride(output) : place.stride(d.dim)) * width) });
+    const target = this.#tensorGenerator(output, { space, base: place.base * width, strides: dims.map((d) => (d.dim === 0 ? rowStride(output) : place.stride(d.dim)) * width) });
     const updates = this.#operandGenerator(operands.find((o) => o.role === "stream")!, space, dims);
     const index = this.#indexGenerator(operands);
     const rows = kernel.engine.rowCount;
@@ -214,7 +232,7 @@ class KernelWriter {
   // ---- loads ------------------------------------------------------------------------------------------------------
 
   #loads(select: (operand: Operand) => boolean): Instruction[] {
-    return this.#t.operands.filter(select).map((operand) => this.#load(operand));
+    return this.#t.operands.filter((operand) => select(operand) && operand.access.direct !== true).map((operand) => this.#load(operand));
   }
 
   #load(operand: Operand): Instruction {
@@ -230,7 +248,7 @@ class KernelWriter {
       });
       return { extent: box.extents[i]!, offset: c.offset + backwards, limit: c.size, mode: c.padded || backwards < 0 ? "pad" : "cut", steps };
     }));
-    const source = this.registers.generator({ space, buffer: this.#external(access), dtype: access.tensor.type.dtype, absolute: true, base: access.base * width, strides: order.map((i) => access.coordinates[i]!.stride * width) });
+    const source = this.#tensorGenerator(access, { space, base: access.base * width, strides: order.map((i) => access.coordinates[i]!.stride * width) });
     const target = this.registers.generator({ space, buffer: this.#operandBuffer(operand), dtype: access.tensor.type.dtype, strides: order.map((i) => box.strides[i]!), ring: buffer });
     return { op: "ld", target, source, fill: access.fill, first: maskOf(operand.resident), last: 0 };
   }
@@ -245,12 +263,12 @@ class KernelWriter {
     return this.#levels.flatMap((l, i) => (l.dim === dim ? [i] : []));
   }
 
-  /** Dimensions from..to of the kernel that have more than one point in a tile, or whose index a chain reads. */
+  /** Dimensions from..to of the kernel that have more than one point in a tile, or whose index a chain reads; of loops over single points too where whole coordinates count. */
   #spaceDims(from: number, to: number): SpaceDim[] {
     const { kernel } = this.#t;
     const chains = kernel.engine.kind === "reduction" ? [kernel.engine.chain, kernel.epilogue] : [kernel.epilogue];
     const indexed = (dim: number) => chains.some((chain) => chain.stages.some((s) => s.sources.some((source) => source.kind === "index" && source.dim === dim)));
-    return kernel.dims.map((_, dim) => ({ dim, extent: this.#extentInInstruction(dim) })).filter((d) => d.dim >= from && d.dim < to && (d.extent > 1 || indexed(d.dim)));
+    return kernel.dims.map((_, dim) => ({ dim, extent: this.#extentInInstruction(dim) })).filter((d) => d.dim >= from && d.dim < to && (d.extent > 1 || indexed(d.dim) || (this.#direct && this.#levelOf(d.dim).length > 0)));
   }
 
   #extentInInstruction(dim: number): number {
@@ -294,9 +312,17 @@ class KernelWriter {
 
   #operandGenerator(operand: Operand, space: number, dims: readonly SpaceDim[]): number {
     const { access, box, buffer } = operand;
+    if (access.direct === true) return this.#directGenerator(access, space, dims);
     const stride = (dim: number) => access.coordinates.reduce((sum, c, i) => sum + c.terms.reduce((s, t) => s + (t.dim === dim ? t.factor * box.strides[i]! : 0), 0), 0);
     const base = access.coordinates.reduce((sum, c, i) => sum + c.terms.reduce((s, t) => s + Math.max(0, -t.factor) * (this.#t.tile[t.dim]! - 1) * box.strides[i]!, 0), 0);
     return this.registers.generator({ space, buffer: this.#operandBuffer(operand), dtype: access.tensor.type.dtype, levels: this.#panel, base, strides: dims.map((d) => (d.dim < 0 ? 0 : stride(d.dim))), ring: buffer });
+  }
+
+  /** The tensor itself, at the whole coordinates of the kernel's dimensions. */
+  #directGenerator(access: Access, space: number, dims: readonly SpaceDim[]): number {
+    const width = bytesOf(access.tensor.type.dtype);
+    const place = affine(access);
+    return this.#tensorGenerator(access, { space, base: place.base * width, strides: dims.map((d) => (d.dim < 0 ? 0 : place.stride(d.dim) * width)) });
   }
 
   #operandBuffer(operand: Operand): number {
@@ -311,21 +337,20 @@ class KernelWriter {
     return this.registers.buffer(buffer.memory, buffer.address, buffer.slotBytes, buffer.slots);
   }
 
-  #external(access: Access): number {
-    const id = access.tensor.id;
-    const known = this.#externalBuffers.get(id);
-    if (known !== undefined) return known;
-    const t = this.#tensors.get(id) ?? internal(`tensor ${access.tensor.name} has no place`);
-    const buffer = this.registers.buffer("external", t.address, t.bytes, 1);
-    this.#externalBuffers.set(id, buffer);
-    return buffer;
+  /** Points of a tensor, by their whole coordinates. */
+  #tensorGenerator({ tensor }: Access, at: { readonly space: number; readonly base: number; readonly strides: readonly number[] }): number {
+    const { region, offset, row } = this.#places.of(tensor.id);
+    const known = this.#tensorBuffers.get(region);
+    const buffer = known ?? this.registers.buffer(region.memory, region.address, region.bytes, 1);
+    this.#tensorBuffers.set(region, buffer);
+    return this.registers.generator({ ...at, buffer, dtype: tensor.type.dtype, absolute: true, base: at.base + offset, ...(row === undefined ? {} : { row }) });
   }
 }
 
 /** An access without padding as base + sum of stride * dimension, in elements. */
 function affine(access: Access): { base: number; stride: (dim: number) => number } {
   const base = access.coordinates.reduce((sum, c) => sum + c.offset * c.stride, access.base);
-  return { base, stride: (dim) => access.coordinates.reduce((sum, c) => sum + c.terms.reduce((s, t) => s + (t.dim === dim ? t.factor * c.stride : 0), 0), 0) };
+  return { base, stride: (dim) => strideAlong(access, dim) };
 }
 
 /** Elements between looked-up rows: the product of everything inside the first axis. */

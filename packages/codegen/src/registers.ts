@@ -1,5 +1,8 @@
-/** @file Hands out the controller's registers for one routine and collects the configuration that sets them. */
-import { dtypeNames, fail, type Dtype } from "@systole/base";
+/**
+ * @file Hands out the controller's registers for one routine and collects the configuration that sets them. What is asked for twice in the same
+ * form, a space or a generator, is set once.
+ */
+import { bytesOf, dtypeNames, fail, type Dtype } from "@systole/base";
 import { limits, memoryNames, type Instruction, type MemoryName } from "@systole/isa";
 
 /** A dimension as `dim` and `step` set it; steps by level. */
@@ -22,6 +25,8 @@ export interface GeneratorSpec {
   readonly strides: readonly number[];
   /** Slot factor per level, and the levels that have one. */
   readonly ring?: { readonly ring: readonly number[]; readonly dependent: readonly number[] };
+  /** The address also moves by a scalar register. */
+  readonly row?: { readonly register: number; readonly strideBytes: number; readonly count: number };
 }
 
 export function maskOf(levels: readonly number[]): number {
@@ -34,6 +39,7 @@ export class Registers {
   #buffers = 0;
   #spaces = 0;
   #generators = 0;
+  readonly #known = new Map<string, number>();
 
   constructor(kernel: string) {
     this.#kernel = kernel;
@@ -46,6 +52,23 @@ export class Registers {
   }
 
   space(dimensions: readonly DimensionSpec[]): number {
+    const all = dimensions.map(({ extent, offset = 0, limit = 0, mode = "cut", steps }) => [extent, offset, limit, mode, steps.filter(({ step }) => step !== 0).map(({ level, step }) => [level, step])]);
+    return this.#once(["space", all], () => this.#newSpace(dimensions));
+  }
+
+  generator(spec: GeneratorSpec): number {
+    const { space, buffer, dtype, absolute = false, levels = [], base = 0, strides, ring, row } = spec;
+    return this.#once(["generator", space, buffer, dtype, absolute, levels, base, strides, ring?.ring, ring?.dependent, row], () => this.#newGenerator(spec));
+  }
+
+  #once(what: unknown, make: () => number): number {
+    const key = JSON.stringify(what);
+    const id = this.#known.get(key) ?? make();
+    this.#known.set(key, id);
+    return id;
+  }
+
+  #newSpace(dimensions: readonly DimensionSpec[]): number {
     const space = this.#take("spaces", this.#spaces++, limits.spaces);
     if (dimensions.length > limits.dimensions) this.#refuse("dimensions of a space", dimensions.length, limits.dimensions);
     const all = dimensions.length === 0 ? [{ extent: 1, steps: [] }] : dimensions;
@@ -61,22 +84,28 @@ export class Registers {
     return space;
   }
 
-  generator(spec: GeneratorSpec): number {
+  #newGenerator(spec: GeneratorSpec): number {
     const id = this.#take("address generators", this.#generators++, limits.generators);
+    const { strides, ring } = spec;
+    const dense = strides.lastIndexOf(bytesOf(spec.dtype));
+    const other = strides.findIndex((stride, dim) => stride !== 0 && dim !== dense && Math.abs(stride) < 2 ** 31);
+    // The innermost level counts slots one by one. Factors that happen to be 0 are set like others: the number of words follows from the structure alone.
+    const levels = [...(ring?.dependent ?? [])];
+    const level = levels.pop();
     this.configuration.push({
       op: "agu", id, space: spec.space, buffer: spec.buffer, dtype: dtypeNames.indexOf(spec.dtype), mode: spec.absolute === true ? 1 : 0,
-      levels: maskOf(spec.levels ?? []), base: spec.base ?? 0,
+      levels: maskOf(spec.levels ?? []), base: spec.base ?? 0, stride: strides[other] ?? 0, along: Math.max(0, other), dense: dense + 1, level: level ?? 0, factor: level === undefined ? 0 : ring!.ring[level]!,
     });
-    for (let index = 0; index < spec.strides.length; index += 3) {
-      const [s0, s1, s2] = [spec.strides[index]!, spec.strides[index + 1] ?? 0, spec.strides[index + 2] ?? 0];
-      if (s0 !== 0 || s1 !== 0 || s2 !== 0) this.configuration.push({ op: "stride", id, index, s0, s1, s2 });
+    for (let index = 0; index < strides.length; index += 3) {
+      const [s0, s1, s2] = [strides[index]!, strides[index + 1] ?? 0, strides[index + 2] ?? 0];
+      const said = (at: number) => at === dense || at === other || (strides[at] ?? 0) === 0;
+      if (![index, index + 1, index + 2].every(said)) this.configuration.push({ op: "stride", id, index, s0, s1, s2 });
     }
-    // Also factors that happen to be 0: the number of words follows from the structure alone.
-    const ring = (spec.ring?.dependent ?? []).map((level) => ({ level, factor: spec.ring!.ring[level]! }));
-    for (let i = 0; i < ring.length; i += 4) {
-      const at = (k: number) => ring[i + k] ?? { level: 0, factor: 0 };
+    for (let i = 0; i < levels.length; i += 4) {
+      const at = (k: number) => { const one = levels[i + k]; return one === undefined ? { level: 0, factor: 0 } : { level: one, factor: ring!.ring[one]! }; };
       this.configuration.push({ op: "ring", id, levelA: at(0).level, factorA: at(0).factor, levelB: at(1).level, factorB: at(1).factor, levelC: at(2).level, factorC: at(2).factor, levelD: at(3).level, factorD: at(3).factor });
     }
+    if (spec.row !== undefined) this.configuration.push({ op: "base", id, register: spec.row.register, stride: spec.row.strideBytes, count: spec.row.count });
     return id;
   }
 

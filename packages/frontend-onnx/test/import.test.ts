@@ -1,4 +1,5 @@
-import { InputError, numbersOf, tensor } from "@systole/base";
+import { InputError, numbersOf, tensor, type Tensor } from "@systole/base";
+import { evaluate, jvp, optimize, verifyGraph, vjp } from "@systole/ir";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkExternalLocation, decodeTensor, encodeTensor, importModel, operatorTable } from "../src/index.ts";
@@ -125,6 +126,66 @@ describe("functions and branches", () => {
       inputs: [info("x", "f32", [1])], outputs: [info("y", "f32")], initializers: { c: tensor("bool", [], [1]) },
     });
     expect(numbersOf(run(bytes, { x: f32([1], [3]) }).get("y")!)).toEqual([-3]);
+  });
+});
+
+describe("control", () => {
+  const branch = (op: string) => ({ g: { name: op, node: [node(op, ["x"], ["t"]), node("Mul", ["t", "w"], ["r"])], output: [info("r", "f32")] } });
+  const branching = (opset = 17) => modelBytes({
+    opset, nodes: [node("If", ["c"], ["y"], { then_branch: branch("Neg"), else_branch: branch("Exp") })],
+    inputs: [info("c", "bool", [1]), info("x", "f32", [2])], outputs: [info("y", "f32")], initializers: { w: f32([2], [2, 3]) },
+  });
+
+  test("a condition of the run chooses a branch; both see the graph around them", () => {
+    const graph = verifyGraph(importModel(branching()).graph);
+    expect(graph.nodes.map(({ op }) => op)).toEqual(["reshape", "cond"]);
+    const inputs = (c: number) => new Map([["c", tensor("bool", [1], [c])], ["x", f32([2], [1, 2])]]);
+    expect(numbersOf(evaluate(graph, inputs(1)).get("y")!)).toEqual([-2, -6]);
+    expect(numbersOf(evaluate(graph, inputs(0)).get("y")!)[0]).toBeCloseTo(2 * Math.E, 5);
+    expect(numbersOf(evaluate(optimize(graph), inputs(1)).get("y")!)).toEqual([-2, -6]);
+    const back = (c: number) => numbersOf(evaluate(vjp(graph, { wrt: ["w", "x"] }), new Map([...inputs(c), ["c.y", f32([2], [1, 1])]])).get("c.w")!);
+    expect(back(1)).toEqual([-1, -2]);
+    expect(back(0)[1]).toBeCloseTo(Math.exp(2), 5);
+  });
+
+  /** Doubles until the sum is above `most`, at most `limit` times. */
+  const doubling = (more: string, options: { readonly limit?: boolean; readonly scanned?: boolean } = {}) => modelBytes({
+    nodes: [node("Loop", [options.limit === true ? "limit" : "", "", "x"], options.scanned === true ? ["y", "all"] : ["y"], { body: { g: {
+      name: "body", input: [info("i", "i64", []), info("c", "bool", []), info("v", "f32", [2])], output: [info(more, "bool", []), info("n", "f32", [2]), ...(options.scanned === true ? [info("n", "f32", [2])] : [])],
+      node: [node("Add", ["v", "v"], ["n"]), node("ReduceSum", ["n"], ["s"], { keepdims: 0 }), node("Less", ["s", "most"], ["less"])],
+    } } })],
+    inputs: [info("x", "f32", [2]), info("most", "f32", []), ...(options.limit === true ? [info("limit", "i64", [1])] : [])], outputs: [info("y", "f32", [2])],
+  });
+
+  test("a loop that the data ends runs in the evaluator, has a tangent, and nothing else", () => {
+    const { graph } = importModel(doubling("less", { limit: true }));
+    const inputs = (limit: number) => new Map<string, Tensor>([["x", f32([2], [1, 2])], ["most", f32([], [20])], ["limit", i64([limit])]]);
+    for (const [limit, wanted] of [[0, [1, 2]], [2, [4, 8]], [9, [8, 16]]] as const) expect(numbersOf(evaluate(graph, inputs(limit)).get("y")!)).toEqual(wanted);
+    expect(numbersOf(evaluate(jvp(graph, { wrt: ["x"] }), new Map([...inputs(9), ["d.x", f32([2], [1, -1])]])).get("d.y")!)).toEqual([8, -8]);
+    expect(codeOf(() => vjp(graph, { wrt: ["x"] }))).toBe("E0208");
+    expect(codeOf(() => optimize(graph))).toBe("E0303");
+    expect(codeOf(() => importModel(doubling("less", { scanned: true })))).toBe("E0202");
+  });
+
+  test("a loop without end is not run at import", () => {
+    const body = { g: { name: "body", input: [info("i", "i64", []), info("c", "bool", []), info("v", "i64", [1])], output: [info("c2", "bool", []), info("n", "i64", [1])], node: [node("Greater", ["i", "least"], ["c2"]), node("Add", ["v", "v"], ["n"])] } };
+    const bytes = modelBytes({
+      nodes: [node("Loop", ["", "", "one"], ["shape"], { body }), node("Reshape", ["x", "shape"], ["y"])],
+      inputs: [info("x", "f32", [1])], outputs: [info("y", "f32")], initializers: { one: i64([1]), least: i64([-1], []) },
+    });
+    expect(codeOf(() => importModel(bytes))).toBe("E0206");
+  });
+
+  test("what does not fit is a diagnostic", () => {
+    const loop = (attributes: Parameters<typeof node>[3], inputs = ["x", "x"]) => codeOf(() => importModel(modelBytes({ nodes: [node("Scan", inputs, ["y"], attributes)], inputs: [info("x", "f32", [2])], outputs: [info("y", "f32")] })));
+    const body = (...names: string[]) => ({ g: { name: "b", input: names.map((name) => info(name, "f32", [])), output: [info("r", "f32", [])], node: [node("Neg", [names[0]!], ["r"])] } });
+    expect(loop({ body: body("a"), num_scan_inputs: 1 })).toBe("E0205");
+    expect(loop({ body: body("a", "b"), num_scan_inputs: 3 })).toBe("E0202");
+    expect(loop({ body: body("a", "b"), num_scan_inputs: 2, scan_input_axes: [0] })).toBe("E0202");
+    expect(loop({ body: body("a", "b"), num_scan_inputs: 2, scan_input_axes: [0, 1] })).toBe("E0203");
+    expect(loop({ body: body("slice", "state"), num_scan_inputs: 1 })).toBe("none");
+    const reshaped = { g: { ...body("a", "b").g, node: [node("Neg", ["b"], ["r"])] } };
+    expect(loop({ body: reshaped, num_scan_inputs: 1 })).toBe("E0203");
   });
 });
 

@@ -2,6 +2,7 @@
 import { tensor, type Dtype, type Tensor } from "@systole/base";
 import type { Case, Random } from "./operatorCase.ts";
 import { recurrentCases } from "./recurrentCases.ts";
+import { controlCases } from "./controlCases.ts";
 import { structureCases } from "./structureCases.ts";
 import { i64, type AttributeInput } from "./support.ts";
 
@@ -173,4 +174,5 @@ export const operatorCases: Readonly<Record<string, (r: Random) => Case>> = {
   Trilu: (r) => ({ inputs: { x: r.f32([2, 3, 4]), k: i64([r.int(-3, 4)], []) }, fixed: ["k"], attributes: { upper: r.int(0, 1) } }),
   ...structureCases,
   ...recurrentCases,
+  ...controlCases,
 };

@@ -75,3 +75,24 @@ export function uses(graph: Graph): ReadonlyMap<Value, readonly Node[]> {
 export function isNode<P extends PrimitiveName>(node: Node | undefined, op: P): node is Node<P> {
   return node?.op === op;
 }
+
+/** Parameters of a node that are graphs, by name: the bodies of structured control. A body has no parameters of its own. */
+export function bodiesOf(node: Node): readonly (readonly [name: string, body: Graph])[] {
+  return Object.entries(node.params as Readonly<Record<string, unknown>>).filter((entry): entry is [string, Graph] => isGraph(entry[1]));
+}
+
+export function isGraph(value: unknown): value is Graph {
+  return typeof value === "object" && value !== null && "nodes" in value && "outputs" in value;
+}
+
+/** The graph with every body in it replaced; the same graph where all stay. The replacements have the same signature. */
+export function mapBodies(graph: Graph, change: (body: Graph) => Graph): Graph {
+  let changed = false;
+  const nodes = graph.nodes.map((node): Node => {
+    const replaced = bodiesOf(node).map(([name, body]) => [name, body, change(body)] as const).filter(([, body, next]) => next !== body);
+    if (replaced.length === 0) return node;
+    changed = true;
+    return { ...node, params: { ...node.params, ...Object.fromEntries(replaced.map(([name, , next]) => [name, next])) } };
+  });
+  return changed ? { ...graph, nodes } : graph;
+}

@@ -1,10 +1,11 @@
 /**
  * @file The verifier behind every pass. It checks: every value is defined once and before its use; ids are
  * unique; every node's result types are those its primitive infers; parameters and constants hold tensors of
- * their type; names of inputs and parameters, and of outputs, are unique; operands are typed values of this graph.
+ * their type; names of inputs and parameters, and of outputs, are unique; operands are typed values of this graph. Bodies of structured
+ * control are graphs of their own: they see nothing of the graph around them.
  */
 import { elementCount, fail, formatType, sameShape, withPlace, type Tensor, type TensorType } from "@systole/base";
-import type { Graph, Node, Value } from "./graph.ts";
+import { bodiesOf, type Graph, type Node, type Value } from "./graph.ts";
 import { inferTypes, isPrimitive } from "./primitives/index.ts";
 
 /** Returns the graph, or stops with E0205 (structure) or E0203 (types). */
@@ -43,6 +44,7 @@ function verifyNode(node: Node, defined: ReadonlySet<Value>): void {
   for (const value of node.inputs) {
     if (!defined.has(value)) fail("E0205", `${node.op} uses %${value.id} before its definition`);
   }
+  for (const [, body] of bodiesOf(node)) verifyGraph(body);
   const types = inferTypes(node.op, node.inputs.map((value) => value.type), node.params);
   if (types.length !== node.outputs.length) fail("E0205", `${node.op} has ${types.length} results, the node has ${node.outputs.length}`);
   node.outputs.forEach((value, i) => {

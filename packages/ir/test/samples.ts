@@ -1,7 +1,7 @@
 /** @file Random operands and parameters for every primitive; a new primitive without a sample does not compile. */
 import { allocate, dtypes, elementCount, elementwiseDefined, elementwiseOps, tensor, type Dtype, type Tensor } from "@systole/base";
 import fc from "fast-check";
-import { primitiveNames, type Params, type PrimitiveName } from "../src/index.ts";
+import { GraphBuilder, primitiveNames, type Graph, type Params, type PrimitiveName, type Value } from "../src/index.ts";
 import { elementwisePrimitiveNames, type ElementwisePrimitiveName } from "../src/primitives/elementwise.ts";
 
 export interface Sample<P extends PrimitiveName = PrimitiveName> {
@@ -69,6 +69,97 @@ function unary<P extends PrimitiveName>(make: (d: Draw, x: Tensor) => Params<P>,
 
 const numeric = (d: Draw): Dtype => d.pick(numericDtypes);
 const rows = (d: Draw, count: number, length: number): Tensor => tensor(d.pick(["i32", "i64"] as const), [length], ints(d, length, 0, count - 1));
+
+/** What the bodies of control samples compute with: states and slices are [rows, columns]. */
+interface BodyTypes {
+  readonly dtype: Dtype;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** A few random smooth operations on values of one shape, with a matrix and a vector that stay the same. */
+function drawValues(d: Draw, b: GraphBuilder, { rows, columns }: BodyTypes, matrix: Value, vector: Value, given: readonly Value[]): Value[] {
+  const pool = [...given];
+  const product = (x: Value): Value => b.apply("dot", [x, matrix], { x: "bh", w: "gh", out: "bg", k: "h" });
+  /** The same values by way of every movement that a contraction may take out of a loop. */
+  const roundabout = (x: Value): Value => {
+    const front = b.apply("broadcast", [b.apply("reshape", [x], { shape: [1, rows, columns] })], { shape: [2, rows, columns], axes: [0, 1, 2] });
+    const part = b.apply("slice", [front], { starts: [1, 0, 0], limits: [2, rows, columns], strides: [1, 1, 1] });
+    const turned = b.apply("transpose", [b.apply("reshape", [part], { shape: [rows, columns] })], { permutation: [1, 0] });
+    return b.apply("transpose", [b.apply("convert", [b.apply("neg", [turned], {})], { dtype: x.type.dtype })], { permutation: [1, 0] });
+  };
+  for (let step = d.int(2, 5); step > 0; step--) {
+    const [x, y] = [d.pick(pool), d.pick(pool)];
+    const spread = b.apply("broadcast", [vector], { shape: [rows, columns], axes: [1] });
+    pool.push(d.pick<() => Value>([
+      () => b.apply("tanh", [b.apply("add", [product(x), y], {})], {}), () => product(x), () => product(roundabout(x)), () => b.apply("logistic", [x], {}), () => b.apply("mul", [x, b.apply("tanh", [y], {})], {}),
+      () => b.apply("sub", [x, spread], {}), () => b.apply("mul", [y, spread], {}),
+    ])());
+  }
+  if (d.int(0, 7) === 0) pool.push(b.apply("mul", [pool.at(-1)!, b.apply("stop_gradient", [d.pick(pool)], {})], {}));
+  return pool;
+}
+
+function drawBodyTypes(d: Draw): BodyTypes {
+  return { dtype: d.pick(["f32", "f64"] as const), rows: d.int(1, 2), columns: d.int(1, 3) };
+}
+
+/** Operands: matrix, vector, and for each of `more` a type. */
+function controlOperands(d: Draw, { dtype, rows, columns }: BodyTypes, more: readonly (readonly number[])[]): Tensor[] {
+  return [drawTensor(d, dtype, [columns, columns]), drawTensor(d, dtype, [columns]), ...more.map((front) => drawTensor(d, dtype, [...front, rows, columns]))];
+}
+
+function declare(b: GraphBuilder, operands: readonly Tensor[], slicesFrom = operands.length): Value[] {
+  return operands.map(({ dtype, shape }, i) => b.input(`i${i}`, { dtype, shape: i < slicesFrom ? shape : shape.slice(1) }));
+}
+
+/** Two float carries and a counter, constants first, one sequence of floats. */
+export function drawScan(d: Draw): Sample<"scan"> {
+  const types = drawBodyTypes(d);
+  const length = d.int(0, 4);
+  const [matrix, vector, first, second, sequence] = controlOperands(d, types, [[], [], [length]]);
+  const operands = [matrix!, vector!, first!, second!, tensor("i32", [], [d.int(0, 3)]), sequence!];
+  const b = new GraphBuilder();
+  const [k, v, s, t, n, x] = declare(b, operands, 5) as [Value, Value, Value, Value, Value, Value];
+  const count = b.apply("broadcast", [b.apply("convert", [n], { dtype: types.dtype })], { shape: s.type.shape, axes: [] });
+  const pool = drawValues(d, b, types, k, v, [s, t, x, count]);
+  b.output("s0", pool.at(-1)!);
+  b.output("s1", d.pick([...pool, t]));
+  b.output("s2", b.apply("add", [n, b.constant(tensor("i32", [], [1]))], {}));
+  for (let i = d.int(0, 2); i > 0; i--) b.output(`y${i}`, d.pick(pool));
+  return { inputs: operands, params: { body: b.build("body"), length, reverse: d.int(0, 1) === 1, consts: 2, carries: 3 } };
+}
+
+function drawBranch(d: Draw, types: BodyTypes, operands: readonly Tensor[]): Graph {
+  const b = new GraphBuilder();
+  const [k, v, ...given] = declare(b, operands) as [Value, Value, ...Value[]];
+  const pool = drawValues(d, b, types, k, v, given);
+  b.output("a", pool.at(-1)!);
+  b.output("b", d.pick(pool));
+  return b.build("branch");
+}
+
+export function drawCond(d: Draw): Sample<"cond"> {
+  const types = drawBodyTypes(d);
+  const operands = controlOperands(d, types, [[], []]);
+  return { inputs: [tensor("bool", [], [d.int(0, 1)]), ...operands], params: { onTrue: drawBranch(d, types, operands), onFalse: drawBranch(d, types, operands) } };
+}
+
+/** Runs until a counter has reached a constant. */
+export function drawWhile(d: Draw): Sample<"while"> {
+  const types = drawBodyTypes(d);
+  const [matrix, vector, state] = controlOperands(d, types, [[]]);
+  const operands = [matrix!, vector!, tensor("i32", [], [0]), state!];
+  const condition = new GraphBuilder();
+  const [, , counter] = declare(condition, operands);
+  condition.output("more", condition.apply("lt", [counter!, condition.constant(tensor("i32", [], [d.int(0, 4)]))], {}));
+  const b = new GraphBuilder();
+  const [k, v, n, s] = declare(b, operands) as [Value, Value, Value, Value];
+  const pool = drawValues(d, b, types, k, v, [s]);
+  b.output("n", b.apply("add", [n, b.constant(tensor("i32", [], [1]))], {}));
+  b.output("s", pool.at(-1)!);
+  return { inputs: operands, params: { condition: condition.build("condition"), body: b.build("body"), consts: 2 } };
+}
 
 const others: { readonly [P in Exclude<PrimitiveName, ElementwisePrimitiveName>]: (d: Draw) => Sample<P> } = {
   dot(d) {
@@ -151,6 +242,7 @@ const others: { readonly [P in Exclude<PrimitiveName, ElementwisePrimitiveName>]
     return { inputs: [], params: { dtype: numeric(d), shape, axis: d.int(0, shape.length - 1) } };
   },
   random_bits: (d) => ({ inputs: [tensor("i64", [], [d.int(-1000, 1000)])], params: { shape: drawShape(d) } }),
+  scan: drawScan, cond: drawCond, while: drawWhile,
   stop_gradient: (d) => ({ inputs: [drawTensor(d, anyDtype(d), drawShape(d))], params: {} }),
 };
 

@@ -7,3 +7,7 @@ export { collapseKernel } from "./collapse.ts";
 export { lowerBoundBytes } from "./bounds.ts";
 export { printKernel, printSchedule } from "./print.ts";
 export { verifySchedule } from "./verify.ts";
+export * from "./program/programSchedule.ts";
+export { scheduleProgram } from "./program/scheduleProgram.ts";
+export { printProgramSchedule } from "./program/printProgramSchedule.ts";
+export { verifyProgramSchedule } from "./program/verifyProgramSchedule.ts";

@@ -7,7 +7,10 @@
 import type { Dtype, ElementwiseName, TensorType } from "@systole/base";
 import type { Origin } from "@systole/ir";
 
-/** A tensor in external memory, row-major in `type.shape` unless a kernel's output strides say otherwise. */
+/** Where tensors lie: in external memory, or in the part of the data cache that is kept for them. */
+export type TensorMemory = "external" | "cache";
+
+/** A tensor, row-major in `type.shape` unless a kernel's output strides say otherwise. */
 export interface ScheduledTensor {
   readonly id: number;
   readonly name: string;
@@ -15,6 +18,8 @@ export interface ScheduledTensor {
   readonly type: TensorType;
   /** Bytes of a constant, in the element type's own encoding. */
   readonly data?: Uint8Array;
+  /** Once it is decided; external memory when missing. */
+  readonly memory?: TensorMemory;
 }
 
 /** c = offset + sum of factor * index[dim]; the address moves by `stride` elements per unit of c. */
@@ -36,6 +41,8 @@ export interface Access {
   readonly coordinates: readonly Coordinate[];
   /** Value outside a padded coordinate, as the low 32 bits of the element. */
   readonly fill: number;
+  /** Array and vector unit work on the tensor where it lies in the data cache; nothing is loaded or stored. */
+  readonly direct?: true;
 }
 
 export interface Dimension {
@@ -112,4 +119,9 @@ export function engineReads(engine: Engine): readonly Access[] {
 /** All tensors a kernel reads, one entry per access. */
 export function readsOf(kernel: Kernel): readonly Access[] {
   return [...engineReads(kernel.engine), ...kernel.epilogue.streams];
+}
+
+/** Elements by which an access without padding moves along a dimension. */
+export function strideAlong({ coordinates }: Access, dim: number): number {
+  return coordinates.reduce((sum, c) => sum + c.stride * c.terms.reduce((s, t) => s + (t.dim === dim ? t.factor : 0), 0), 0);
 }

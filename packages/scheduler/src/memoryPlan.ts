@@ -14,28 +14,39 @@ export interface ExternalPlan {
   readonly externalBytes: number;
 }
 
-interface Lifetime {
+/** A tensor and the kernels, by position, from the first to the last that touches it. */
+export interface Lifetime {
   readonly tensor: ScheduledTensor;
+  /** A multiple of 64. */
   readonly bytes: number;
   readonly first: number;
   readonly last: number;
 }
 
-export function planExternal(tensors: readonly ScheduledTensor[], kernels: readonly Kernel[], machine: Machine): ExternalPlan {
-  const lifetimes = lifetimesOf(tensors, kernels);
-  const placed: (Lifetime & { address: number })[] = [];
-  // Tensors that live throughout first, in order; then temporaries, largest first: deterministic and tight.
-  const order = [...lifetimes].sort((a, b) => Number(a.last - a.first <= kernels.length) - Number(b.last - b.first <= kernels.length) || b.bytes - a.bytes || a.tensor.id - b.tensor.id);
-  for (const item of order) {
+export interface Fitted extends Lifetime {
+  readonly address: number;
+}
+
+/** Places one after the other at the lowest address that is free as long as the tensor lives. What would end beyond `capacity` is left out. */
+export function firstFit(lifetimes: readonly Lifetime[], capacity = Infinity): { readonly placed: readonly Fitted[]; readonly bytes: number } {
+  const placed: Fitted[] = [];
+  for (const item of lifetimes) {
     const rivals = placed.filter((p) => p.first <= item.last && item.first <= p.last).sort((a, b) => a.address - b.address);
     let address = 0;
     for (const rival of rivals) {
       if (address + item.bytes <= rival.address) break;
       address = Math.max(address, rival.address + rival.bytes);
     }
-    placed.push({ ...item, address });
+    if (address + item.bytes <= capacity) placed.push({ ...item, address });
   }
-  const externalBytes = placed.reduce((end, p) => Math.max(end, p.address + p.bytes), 0);
+  return { placed, bytes: placed.reduce((end, p) => Math.max(end, p.address + p.bytes), 0) };
+}
+
+export function planExternal(tensors: readonly ScheduledTensor[], kernels: readonly Kernel[], machine: Machine): ExternalPlan {
+  const lifetimes = lifetimesOf(tensors, kernels);
+  // Tensors that live throughout first, in order; then temporaries, largest first: deterministic and tight.
+  const order = [...lifetimes].sort((a, b) => Number(a.last - a.first <= kernels.length) - Number(b.last - b.first <= kernels.length) || b.bytes - a.bytes || a.tensor.id - b.tensor.id);
+  const { placed, bytes: externalBytes } = firstFit(order);
   if (externalBytes > machine.external.bytes) {
     fail("E0302", `the program does not fit the external memory of machine "${machine.name}": required ${externalBytes}, available ${machine.external.bytes}, missing ${externalBytes - machine.external.bytes} bytes`);
   }
@@ -43,7 +54,7 @@ export function planExternal(tensors: readonly ScheduledTensor[], kernels: reado
   return { tensors: tensors.map((t) => ({ ...t, address: byId.get(t.id)!.address, bytes: byId.get(t.id)!.bytes })), externalBytes };
 }
 
-function lifetimesOf(tensors: readonly ScheduledTensor[], kernels: readonly Kernel[]): Lifetime[] {
+export function lifetimesOf(tensors: readonly ScheduledTensor[], kernels: readonly Kernel[]): Lifetime[] {
   const first = new Map<number, number>();
   const last = new Map<number, number>();
   kernels.forEach((kernel, position) => {

@@ -24,6 +24,7 @@ export function printKernel(tiled: TiledKernel): string[] {
   let depth = 1;
   const say = (text: string) => lines.push(`${"  ".repeat(depth)}${text}`);
   const load = (o: Operand) => {
+    if (o.access.direct === true) return say(`in place ${printAccess(o.access, tiled)}`);
     const kept = o.resident.length === 0 ? "" : `, kept over ${o.resident.map((l) => kernel.dims[tiled.levels[l]!.dim]!.name).join(" ")}`;
     say(`load ${printAccess(o.access, tiled)} -> ${printBuffer(o.buffer)}${kept}`);
   };
@@ -44,7 +45,7 @@ export function printKernel(tiled: TiledKernel): string[] {
   if (tiled.levels.some((l) => l.kind === "reduced")) open("panel");
   else depth += tiled.levels.filter((l) => l.kind === "panel").length;
   printChain(kernel.epilogue, tiled).forEach(say);
-  say(`store ${printBuffer(tiled.staging)} -> ${printAccess(kernel.output, tiled)}`);
+  say(kernel.output.direct === true ? `written in place ${printAccess(kernel.output, tiled)}` : `store ${printBuffer(tiled.staging)} -> ${printAccess(kernel.output, tiled)}`);
   return lines;
 }
 

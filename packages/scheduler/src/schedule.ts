@@ -81,10 +81,19 @@ export interface Prediction {
   readonly boundBy: "array" | "load" | "store" | "vector";
 }
 
-/** A tensor with its byte address in external memory. */
+/** A tensor with its byte address in its memory. */
 export interface PlacedTensor extends ScheduledTensor {
+  /** Of row 0, where a scalar chooses one of several rows. */
   readonly address: number;
   readonly bytes: number;
+  readonly row?: Row;
+}
+
+/** Several tensors of one type, one behind the other: the address moves by a scalar of the program. */
+export interface Row {
+  readonly scalar: string;
+  readonly strideBytes: number;
+  readonly count: number;
 }
 
 export interface Schedule {

@@ -2,7 +2,8 @@
 import { fail } from "@systole/base";
 import type { Machine } from "@systole/isa";
 import { mapAccesses } from "./collapse.ts";
-import type { Chain, Coordinate, Kernel, Stage } from "./kernel.ts";
+import { directForm } from "./direct.ts";
+import type { Chain, Coordinate, Kernel, ScheduledTensor, Stage } from "./kernel.ts";
 import type { TiledKernel } from "./schedule.ts";
 import type { TilingContext } from "./tiling/choices.ts";
 import { contractionTilings, realiseContraction } from "./tiling/contraction.ts";
@@ -36,9 +37,19 @@ export class TilingSearch {
     this.#batch = options.batch ?? 1;
   }
 
+  /** E0302 where not even the smallest tile fits. */
   choose(kernel: Kernel): TiledKernel {
-    const forms = formsOf(kernel);
-    if (this.#seed !== undefined) return this.#random(forms) ?? refuse(kernel, this.#machine);
+    return this.#find(kernel) ?? refuse(kernel, this.#machine);
+  }
+
+  /** Whether there is a tiling at all; quicker than to find the best one. */
+  fits(kernel: Kernel): boolean {
+    return formsOf(kernel).flatMap(quickForms).some((form) => tilingsOf(form, this.#machine).next().done === false);
+  }
+
+  #find(kernel: Kernel): TiledKernel | undefined {
+    if (this.#seed !== undefined) return this.#random(formsOf(kernel).flatMap((form) => [form, directForm(form) ?? form]));
+    const forms = formsOf(kernel).flatMap(quickForms);
     const signature = signatureOf(kernel);
     const known = this.#known.get(signature);
     if (known !== undefined) return transplant(known.tiled, forms[known.form]!);
@@ -47,7 +58,7 @@ export class TilingSearch {
       return tiled === undefined ? [] : [{ tiled, form: i }];
     });
     const chosen = candidates.sort((a, b) => a.tiled.predicted.cycles - b.tiled.predicted.cycles)[0];
-    if (chosen === undefined) return refuse(kernel, this.#machine);
+    if (chosen === undefined) return undefined;
     this.#known.set(signature, chosen);
     return chosen.tiled;
   }
@@ -71,7 +82,8 @@ export class TilingSearch {
   #best(kernel: Kernel, context: { readonly batchDim?: number }): TiledKernel | undefined {
     let fastest = Infinity;
     let candidates: TiledKernel[] = [];
-    for (const tiled of tilingsOf(kernel, this.#machine, { ...context, worthwhile: (cycles) => cycles <= fastest * asFast })) {
+    const promise = (cycles: number) => { fastest = Math.min(fastest, cycles); };
+    for (const tiled of tilingsOf(kernel, this.#machine, { ...context, promise, worthwhile: (cycles) => cycles <= fastest * asFast })) {
       if (tiled.predicted.cycles > fastest * asFast) continue;
       fastest = Math.min(fastest, tiled.predicted.cycles);
       candidates.push(tiled);
@@ -99,6 +111,13 @@ function formsOf(kernel: Kernel): readonly Kernel[] {
   const product: Stage = { operation: "mul", sources: [{ kind: "stream", index: 0 }, { kind: "stream", index: 1 }], operands: "f32", dtype: "f32" };
   const chain: Chain = { streams: [engine.x, engine.w], stages: [product], dtype: "f32" };
   return [kernel, { ...kernel, engine: { kind: "reduction", reduction: "sum", order: "sequential", chain, dtype: "f32" }, multiplies: true }];
+}
+
+/** Tensors in the data cache are used where they lie; the vector unit may be quicker with a copy in another order. */
+function quickForms(kernel: Kernel): readonly Kernel[] {
+  const direct = directForm(kernel);
+  if (direct === undefined) return [kernel];
+  return kernel.engine.kind === "contraction" ? [direct] : [direct, kernel];
 }
 
 /** Whether the outermost dimension runs over samples: it is a multiple of the batch and no column. */
@@ -129,10 +148,14 @@ function better(a: TiledKernel, b: TiledKernel): boolean {
 /** Kernels of the same shape and access pattern share a tiling: only tensors differ. */
 function signatureOf(kernel: Kernel): string {
   return JSON.stringify({ ...kernel, name: "", origins: [] }, (key, value: unknown) => {
-    if (key === "tensor") return (value as { type: { dtype: string } }).type.dtype;
+    if (key === "tensor") return placeSignature(value as ScheduledTensor);
     if (key === "base" || key === "name") return 0;
     return typeof value === "bigint" ? String(value) : value;
   });
+}
+
+function placeSignature({ type, memory }: ScheduledTensor): string {
+  return memory === "cache" ? `${type.dtype} in the cache` : type.dtype;
 }
 
 function transplant(tiled: TiledKernel, kernel: Kernel): TiledKernel {

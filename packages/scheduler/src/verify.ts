@@ -46,7 +46,8 @@ function verifyLifetimes(schedule: Schedule): void {
   });
 }
 
-function verifyTiles(tiled: TiledKernel): void {
+/** Tiles cover their kernel, reduced dimensions in the order of the sum. */
+export function verifyTiles(tiled: TiledKernel): void {
   const { kernel, tile, levels } = tiled;
   if (levels.length > 8) internal(`kernel ${kernel.name} has ${levels.length} levels`);
   kernel.dims.forEach((d, i) => {
@@ -61,11 +62,12 @@ function verifyTiles(tiled: TiledKernel): void {
   }
 }
 
-function verifyBuffers(tiled: TiledKernel, machine: Machine): void {
+/** Buffers lie in their memories side by side. */
+export function verifyBuffers(tiled: TiledKernel, machine: Machine): void {
   const all: Buffer[] = [...tiled.operands.map((o) => o.buffer), tiled.staging, ...(tiled.sums === undefined ? [] : [tiled.sums])];
   for (const memory of ["cache", "accumulator"] as const) {
     const capacity = memory === "cache" ? machine.dataCache.bytes : machine.accumulators.bytes;
-    const here = all.filter((b) => b.memory === memory).sort((a, b) => a.address - b.address);
+    const here = all.filter((b) => b.memory === memory && b.slotBytes > 0).sort((a, b) => a.address - b.address);
     here.forEach((b, i) => {
       const end = b.address + b.slots * b.slotBytes;
       if (b.address < 0 || end > capacity) internal(`kernel ${tiled.kernel.name}: a buffer leaves the ${memory}`);

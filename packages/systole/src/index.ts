@@ -17,7 +17,8 @@ export { differentiate, type Derivatives, type DifferentiateOptions } from "./di
 export { checkGradient, checkSymmetry, signDirection, type GradientCheck, type SymmetryCheck } from "./checkDerivatives.ts";
 export { checkClassNumbers, lossNames, residualBytes, trainableParameters, type KeptResidual } from "@systole/ir";
 export { ladder, ladderSources, printLadder, type Cell, type Ladder } from "@systole/ir";
-export { arrangeData, optimizers, refuseNaN, targetName, typesOf, type BuiltTraining, type OptimizerName, type TrainingOptions } from "./training/build.ts";
+export { optimizers, type OptimizerName } from "./training/algorithm.ts";
+export { arrangeData, refuseNaN, targetName, typesOf, type BuiltTraining, type TrainingOptions } from "./training/build.ts";
 export { compileTraining, type CompiledTraining } from "./training/compile.ts";
 export { validate, type Validation } from "./training/validate.ts";
 export { profileNames, profiles, readRecord, reasonOf, reasons, recordTensor, type Reason, type TrainingRecord } from "@systole/training";

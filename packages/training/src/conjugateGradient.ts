@@ -4,7 +4,7 @@
  * the run ends when its relative progress over the last k = max(10, ceil(i/10)) steps falls below 0.0005 k.
  */
 import { emit, type Reference, type Statement } from "@systole/ir";
-import { both, call, ceiling, copy, equals, greater, leave, less, loopWhile, minus, not, over, plus, read, root, set, times, when, write, type ProgramBuilder } from "./language.ts";
+import { both, ceiling, copy, equals, greater, leave, less, loopWhile, minus, not, over, plus, read, root, set, times, when, write, type ProgramBuilder } from "./language.ts";
 import { cgStops } from "./record.ts";
 import { dot, scaled, type Vectors } from "./vectors.ts";
 
@@ -48,7 +48,7 @@ export function storedIterates(options: Pick<ConjugateGradientOptions, "iteratio
  */
 export function conjugateGradient(builder: ProgramBuilder, vectors: Vectors, name: string, v: ConjugateGradientVectors, multiply: readonly Statement[], options: ConjugateGradientOptions): void {
   const residual = builder.vector("residual", vectors.elements);
-  const history = builder.tensor({ name: "phi.history", kind: "state", type: { dtype: "f64", shape: [] }, rows: options.iterations + 1, place: "pinned" });
+  const history = phiHistory(builder, options.iterations);
   const conditioned: Readonly<Record<string, Reference>> = v.preconditioner === undefined ? {} : { m: v.preconditioner };
   const storeNow: Statement[] = v.iterates === undefined ? [] : [copy(v.x, { tensor: v.iterates, row: "stored" }), set("stored", plus("stored", 1)), set("lastStored", "cgSteps")];
   const geometric = options.storeAt === "geometric";
@@ -65,8 +65,8 @@ export function conjugateGradient(builder: ProgramBuilder, vectors: Vectors, nam
     loopWhile(less("cgSteps", options.iterations), [
       ...multiply,
       ...vectors.apply("cg.curvature", { p: v.direction, product: v.product }, {}, (b, { p, product }) => ({ pAp: dot(b, p!, product!) }), { pAp: "pAp" }),
-      // Also where it is not a number.
-      when(not(less(0, "pAp")), [set("cgStop", cgStops["negative-curvature"]), leave]),
+      // Also where it is not a number. At the solution there is no direction to have a curvature.
+      when(not(less(0, "pAp")), [set("cgStop", cgStops["negative-curvature"]), when(equals("ry", 0), [set("cgStop", cgStops.residual)]), leave]),
       set("alpha", over("ry", "pAp")),
       ...vectors.apply("cg.step", { x: v.x, r: residual, p: v.direction, product: v.product, gradient: v.gradient, ...conditioned, alpha: { scalar: "alpha" } }, { x: v.x, r: residual }, (b, { x, r, p, product, gradient, m, alpha }) => {
         const nextX = emit.add(b, x!, scaled(b, alpha!, p!));
@@ -82,14 +82,26 @@ export function conjugateGradient(builder: ProgramBuilder, vectors: Vectors, nam
         ...storeNow,
         ...(geometric ? [set("storePower", times("storePower", 1.3)), set("storeAt", ceiling("storePower"))] : [set("storeAt", plus("storeAt", 10))]),
       ])]),
-      set("k", greater(10, ceiling(times(0.1, "cgSteps")))),
-      when(less("k", "cgSteps"), [
-        set("back", minus("cgSteps", "k")), read("phiBack", { ...history, row: "back" }),
-        set("progress", over(minus("phi", "phiBack"), "phi")),
-        when(both(less("phiBack", 0), less("progress", times(options.tolerance, "k"))), [set("cgStop", cgStops.progress), leave]),
-      ]),
+      ...truncation(history, options.tolerance),
       ...(options.residualTolerance > 0 ? [when(less(root("rr"), options.residualTolerance), [set("cgStop", cgStops.residual), leave])] : []),
     ]),
     ...(storeNow.length === 0 ? [] : [when(not(equals("lastStored", "cgSteps")), storeNow)]),
   ]);
+}
+
+/** Phi at each step, the first one included: what `truncation` looks back at. */
+export function phiHistory(builder: ProgramBuilder, iterations: number): Reference {
+  return builder.tensor({ name: "phi.history", kind: "state", type: { dtype: "f64", shape: [] }, rows: iterations + 1, place: "pinned" });
+}
+
+/** Leaves the loop where phi, at step `cgSteps`, made too little progress over the last k = max(10, ceil(cgSteps / 10)) steps: less than tolerance times k, relatively. */
+export function truncation(history: Reference, tolerance: number): Statement[] {
+  return [
+    set("k", greater(10, ceiling(times(0.1, "cgSteps")))),
+    when(less("k", "cgSteps"), [
+      set("back", minus("cgSteps", "k")), read("phiBack", { ...history, row: "back" }),
+      set("progress", over(minus("phi", "phiBack"), "phi")),
+      when(both(less("phiBack", 0), less("progress", times(tolerance, "k"))), [set("cgStop", cgStops.progress), leave]),
+    ]),
+  ];
 }

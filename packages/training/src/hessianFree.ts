@@ -6,15 +6,21 @@
  * estimate are made by S6 and handed to the update by S7, as the text has it.
  */
 import { fail } from "@systole/base";
-import { emit, mapGraphs, optimizeTrainable, verifyProgram, type Program, type Reference, type Statement } from "@systole/ir";
+import { emit, type Program, type Reference, type Statement } from "@systole/ir";
 import { conjugateGradient, storedIterates } from "./conjugateGradient.ts";
-import { judgement, type JudgementOptions } from "./judgement.ts";
-import { atMost, both, call, copy, either, equals, isNumber, leave, less, loopWhile, minus, not, over, plus, ProgramBuilder, read, root, set, times, when, type Binding } from "./language.ts";
-import { curvatureOfSamples, gradientOfSamples, type Problem } from "./problem.ts";
+import { dampingRule, dampingTerm, lambdaCell, preconditioner } from "./damping.ts";
+import { gradientRoutine } from "./gradient.ts";
+import { judgement, judgementState, type JudgementOptions } from "./judgement.ts";
+import { both, call, copy, equals, isFinite, less, loopWhile, minus, not, over, plus, ProgramBuilder, read, root, set, times, when, write, type Binding } from "./language.ts";
+import { backtracking, lineSearch } from "./lineSearch.ts";
+import { curvatureOfSamples, type Problem } from "./problem.ts";
 import type { BatchChoice, Profile } from "./profiles.ts";
+import { cgStops } from "./record.ts";
 import { Samples, tensorNames } from "./samples.ts";
-import { signsInput, signsTable, squaresOfSamples, type SquaresPlan } from "./squares.ts";
-import { dot, head, scaled, Vectors } from "./vectors.ts";
+import type { SquaresPlan } from "./squares.ts";
+import { trainingProgram } from "./steps.ts";
+import { dot, scaled, Vectors } from "./vectors.ts";
+import { WeightDecay } from "./weightDecay.ts";
 
 export interface HessianFreeOptions extends JudgementOptions {
   readonly profile: Profile;
@@ -33,8 +39,6 @@ export interface HessianFreeOptions extends JudgementOptions {
 
 /** The tolerance of the truncation test of conjugate gradients (Martens 2010: 0.0005). */
 const truncationTolerance = 0.0005;
-const boost = 3 / 2;
-const drop = 2 / 3;
 
 export function hessianFree(problem: Problem, options: HessianFreeOptions): Program {
   return new HessianFree(problem, options).build();
@@ -46,6 +50,7 @@ class HessianFree {
   readonly #profile: Profile;
   readonly #samples: Samples;
   readonly #v: Vectors;
+  readonly #decay: WeightDecay;
   readonly #gradientCount: number;
   readonly #curvatureCount: number;
   readonly #work: Reference;
@@ -53,8 +58,11 @@ class HessianFree {
   readonly #trial: Reference;
   readonly #estimate: Reference;
   readonly #gradient: Reference;
+  /** Made by S6, handed on by S7. */
   readonly #squaresEstimate: Reference | undefined;
   readonly #squares: Reference | undefined;
+  readonly #preconditioner: Reference | undefined;
+  readonly #lambda: Reference;
   readonly #delta: Reference;
   readonly #direction: Reference;
   readonly #product: Reference;
@@ -65,10 +73,12 @@ class HessianFree {
     this.#profile = options.profile;
     const extras = new Map<string, Binding>(options.structuralDamping === undefined ? [] : [[options.structuralDamping.scaleInput, { scalar: "muLambda" }]]);
     this.#samples = new Samples(this.#b, problem, options.seed, extras);
-    const { elements } = this.#samples.layout;
+    const { layout } = this.#samples;
+    const { elements } = layout;
     this.#v = new Vectors(this.#b, elements);
-    this.#gradientCount = this.#countOf("gradient", options.gradientBatch);
-    this.#curvatureCount = this.#countOf("curvature", options.curvatureBatch);
+    this.#decay = new WeightDecay(this.#v, layout, options.weightDecay);
+    this.#gradientCount = this.#samples.countOf("gradient", options.gradientBatch);
+    this.#curvatureCount = this.#samples.countOf("curvature", options.curvatureBatch);
     this.#checkOffsets();
     this.#work = this.#b.vector(tensorNames.work, elements);
     this.#next = this.#b.vector(tensorNames.next, elements);
@@ -78,7 +88,9 @@ class HessianFree {
     if (options.preconditioner !== undefined) {
       this.#squaresEstimate = this.#b.vector("squares.estimate", elements);
       this.#squares = this.#b.vector("squares", elements);
+      this.#preconditioner = this.#b.vector("preconditioner", elements);
     }
+    this.#lambda = lambdaCell(this.#b);
     this.#delta = this.#b.vector("delta", elements);
     this.#direction = this.#b.vector("direction", elements);
     this.#product = this.#b.vector("product", elements);
@@ -86,11 +98,15 @@ class HessianFree {
   }
 
   build(): Program {
-    this.#gradientRoutine();
+    const { preconditioner: plan, seed } = this.#o;
+    gradientRoutine(this.#b, this.#samples, this.#v, this.#decay, {
+      theta: this.#work, gradient: this.#estimate, microBatches: this.#gradientCount,
+      squares: plan === undefined ? undefined : { plan, mean: this.#squaresEstimate!, seed: seed + 1n },
+    });
     this.#curvatureRoutines();
     this.#dampingRoutines();
     this.#conjugateGradientRoutines();
-    this.#samples.objective("objective", this.#trial, this.#decayOfObjective(this.#trial));
+    this.#samples.objective("objective", this.#trial, this.#decay.ofObjective(this.#trial));
     this.#b.routine("assign", "control", this.#assign());
     this.#b.routine("estimate", "gradient", [call("damping.prepare"), call("gradient"), call("curvature.point")]);
     this.#b.routine("transfer", "control", [
@@ -98,29 +114,11 @@ class HessianFree {
       ...(this.#squares === undefined ? [] : [copy(this.#squaresEstimate!, this.#squares)]),
     ]);
     this.#b.routine("update", "conjugate-gradient", this.#update());
-    judgement(this.#b, this.#o, { moves: this.#moveBatches(), checkLambda: true });
-    const { theta } = tensorNames;
-    const program = this.#b.build(`${this.#samples.problem.name}.hessian-free`, [
-      { kind: "load", from: theta, to: tensorNames.work },
-      { kind: "assign", routine: "assign" },
-      { kind: "load", from: theta, to: tensorNames.work },
-      { kind: "estimate", routine: "estimate" },
-      { kind: "transfer", routine: "transfer" },
-      { kind: "update", routine: "update" },
-      { kind: "store", from: tensorNames.next, to: theta },
-      { kind: "converge", routine: "judge", back: 2 },
-    ]);
-    return verifyProgram(mapGraphs(program, (graph) => optimizeTrainable(graph)));
+    judgement(this.#b, this.#o, { moves: this.#moveBatches(), damped: true });
+    return trainingProgram(this.#b, `${this.#samples.problem.name}.hessian-free`);
   }
 
   // ---- batches -----------------------------------------------------------------------------------------------------
-
-  #countOf(what: string, batch: number): number {
-    const { microBatch, sampleCount } = this.#samples.problem;
-    if (batch > sampleCount) fail("E0603", `the ${what} batch has ${batch} samples, the data ${sampleCount}`);
-    if (batch < 1 || batch % microBatch !== 0) fail("E0603", `the ${what} batch of ${batch} samples is no multiple of the micro-batch of ${microBatch}`);
-    return batch / microBatch;
-  }
 
   #checkOffsets(): void {
     const { backtracking, lineSearch, rho } = this.#profile;
@@ -135,18 +133,14 @@ class HessianFree {
   /** First micro-batch and number of micro-batches of a choice of samples, as statements for `objective`. */
   #objectiveOn(choice: BatchChoice): Statement[] {
     if (choice.of === "gradient") return [set("objectiveFrom", "gradientFrom"), set("objectiveCount", this.#gradientCount), call("objective")];
-    const begin: Statement[] = choice.offset === 0 || this.#gradientCount === this.#curvatureCount
-      ? [set("objectiveFrom", "curvatureFrom")]
-      : [set("objectiveFrom", plus("curvatureFrom", choice.offset * this.#curvatureCount)), when(atMost(this.#samples.microBatches, "objectiveFrom"), [set("objectiveFrom", minus("objectiveFrom", this.#samples.microBatches))])];
-    return [...begin, set("objectiveCount", this.#curvatureCount), call("objective")];
+    const offset = this.#gradientCount === this.#curvatureCount ? 0 : choice.offset * this.#curvatureCount;
+    return [...this.#samples.behind("objectiveFrom", "curvatureFrom", offset), set("objectiveCount", this.#curvatureCount), call("objective")];
   }
 
   /** To the samples of the next outer step. */
   #moveBatches(): Statement[] {
-    const rounds = this.#samples.microBatches;
-    const move = (scalar: string, by: number): Statement[] => (by === rounds ? [] : [set(scalar, plus(scalar, by)), when(atMost(rounds, scalar), [set(scalar, minus(scalar, rounds))])]);
-    const gradientMoves = move("gradientFrom", this.#gradientCount);
-    return this.#profile.curvatureInGradient ? [...gradientMoves, set("curvatureFrom", "gradientFrom")] : [...gradientMoves, ...move("curvatureFrom", this.#curvatureCount)];
+    const gradientMoves = this.#samples.moved("gradientFrom", this.#gradientCount);
+    return [...gradientMoves, ...(this.#profile.curvatureInGradient ? [set("curvatureFrom", "gradientFrom")] : this.#samples.moved("curvatureFrom", this.#curvatureCount))];
   }
 
   // ---- S4 ----------------------------------------------------------------------------------------------------------
@@ -155,85 +149,9 @@ class HessianFree {
     const vectors: Record<string, Reference> = { delta: this.#delta, gradient: this.#gradient, estimate: this.#estimate };
     if (this.#squares !== undefined) Object.assign(vectors, { squares: this.#squares, squaresEstimate: this.#squaresEstimate! });
     return [
-      set("lambda", this.#o.lambda), set("iteration", 0), set("gradientFrom", 0), set("curvatureFrom", 0), set("reason", 0), set("fPrevious", Infinity),
-      set("f", 0), set("fChunk", 0), set("rho", 0), set("rate", 0), set("cgSteps", 0), set("stepNorm", 0), set("gradientNorm", 0),
-      ...this.#v.apply("zero", { like: this.#work }, vectors, (b, { like }) => Object.fromEntries(Object.keys(vectors).map((name) => [name, emit.zeros(b, like!.type)]))),
-      copy(this.#work, this.#next),
+      ...judgementState, set("model", 0), set("lambda", this.#o.lambda), write(this.#lambda, "lambda"), set("gradientFrom", 0), set("curvatureFrom", 0),
+      ...this.#v.zeroed("zero", vectors), copy(this.#work, this.#next),
     ];
-  }
-
-  // ---- 52: loss and gradient ---------------------------------------------------------------------------------------
-
-  #decays(): boolean {
-    return this.#o.weightDecay > 0 && this.#samples.layout.decaying > 0;
-  }
-
-  /** value += decay / 2 |theta|^2 over weights of rank 2 and more. */
-  #decayOfObjective(theta: Reference): Statement[] {
-    if (!this.#decays()) return [];
-    const { decaying } = this.#samples.layout;
-    return [
-      ...this.#v.apply(`decay.${theta.tensor}`, { theta }, {}, (b, { theta: t }) => ({ squares: dot(b, head(b, t!, decaying), t!) }), { squares: "decaySquares" }),
-      set("value", plus("value", times(this.#o.weightDecay / 2, "decaySquares"))),
-    ];
-  }
-
-  #gradientRoutine(): void {
-    const { problem } = this.#samples;
-    const many = this.#gradientCount > 1;
-    const graph = gradientOfSamples(problem, many);
-    this.#b.graph("gradient", () => graph);
-    const cell = this.#samples.cell("gradient.loss");
-    const estimate = this.#samples.pieces(this.#estimate, "g/");
-    const decay = this.#decays();
-    const { decaying } = this.#samples.layout;
-    this.#b.routine("gradient", "gradient", [
-      set("value", 0),
-      ...(many ? this.#zeroed("gradient.zero", { g: this.#estimate }) : []),
-      ...(this.#squaresEstimate === undefined ? [] : this.#zeroed("squares.zero", { s: this.#squaresEstimate })),
-      ...this.#samples.each("gradientFrom", this.#gradientCount, [
-        this.#b.apply("gradient", this.#samples.bind(graph, this.#work, this.#samples.pieces(this.#estimate, "a/")), { loss: cell, ...estimate }),
-        ...this.#addSquares(),
-        read("one", cell), set("value", plus("value", "one")),
-      ]),
-      ...(many ? [set("value", over("value", this.#gradientCount))] : []),
-      ...(many || decay ? this.#v.apply("gradient.mean", { g: this.#estimate, theta: this.#work }, { g: this.#estimate }, (b, { g, theta }) => {
-        const mean = many ? emit.div(b, g!, emit.numberLike(b, g!, this.#gradientCount)) : g!;
-        return { g: decay ? emit.add(b, mean, emit.mul(b, head(b, theta!, decaying), emit.numberLike(b, theta!, this.#o.weightDecay))) : mean };
-      }) : []),
-      ...this.#meanSquares(),
-      ...this.#decayOfObjective(this.#work),
-      set("f", "value"),
-    ]);
-  }
-
-  /** The squares of one micro-batch, by draws where they are not exact. */
-  #addSquares(): Statement[] {
-    const plan = this.#o.preconditioner;
-    if (plan === undefined) return [];
-    const { problem, microBatches } = this.#samples;
-    const graph = squaresOfSamples(problem, plan);
-    this.#b.graph("squares", () => graph);
-    const signs: Record<string, Binding> = {};
-    if (plan.kind === "signs") {
-      const rows = microBatches * plan.draws;
-      this.#b.tensor({ name: signsInput, kind: "constant", type: { dtype: "f32", shape: [problem.microBatch] }, rows, place: "external", initial: signsTable(rows, problem.microBatch, this.#o.seed + 1n) });
-      signs[signsInput] = { tensor: signsInput, row: "draw" };
-    }
-    const apply = this.#b.apply("squares", this.#samples.bind(graph, this.#work, { ...this.#samples.pieces(this.#squaresEstimate!, "a/"), ...signs }), this.#samples.pieces(this.#squaresEstimate!, "q/"));
-    if (plan.kind === "exact") return [apply];
-    return [set("draw", times("m", plan.draws)), set("drawEnd", plus("draw", plan.draws)), loopWhile(less("draw", "drawEnd"), [apply, set("draw", plus("draw", 1))])];
-  }
-
-  #meanSquares(): Statement[] {
-    const plan = this.#o.preconditioner;
-    const terms = plan === undefined ? 1 : this.#gradientCount * (plan.kind === "signs" ? plan.draws : 1);
-    if (terms === 1) return [];
-    return this.#v.apply("squares.mean", { s: this.#squaresEstimate! }, { s: this.#squaresEstimate! }, (b, { s }) => ({ s: emit.div(b, s!, emit.numberLike(b, s!, terms)) }));
-  }
-
-  #zeroed(name: string, vectors: Readonly<Record<string, Reference>>): Statement[] {
-    return this.#v.apply(name, {}, vectors, (b) => Object.fromEntries(Object.keys(vectors).map((key) => [key, emit.zeros(b, { dtype: "f32", shape: [this.#v.elements] })])));
   }
 
   // ---- 54: the Gauss-Newton matrix ----------------------------------------------------------------------------------
@@ -255,57 +173,42 @@ class HessianFree {
       set("value", 0),
       ...eachCurvature([this.#b.apply("point", this.#samples.bind(point, this.#work), { loss: cell, ...kept }), read("one", cell), set("value", plus("value", "one"))]),
       ...(many ? [set("value", over("value", this.#curvatureCount))] : []),
-      ...this.#decayOfObjective(this.#work),
+      ...this.#decay.ofObjective(this.#work),
       set("fChunk", "value"),
     ]);
-    const decay = this.#decays();
-    const { decaying } = this.#samples.layout;
     const pieces = this.#samples.pieces(this.#product, "Gv/");
     this.#b.routine("product", "gauss-newton", [
-      ...(many ? this.#zeroed("product.zero", { product: this.#product }) : []),
+      ...(many ? this.#v.zeroed("product.zero", { product: this.#product }) : []),
       ...eachProduct(many, this.#curvatureCount, this.#b.apply("product", this.#samples.bind(product, this.#work, { ...kept, ...this.#samples.pieces(this.#direction, "v/"), ...this.#samples.pieces(this.#product, "a/") }), pieces)),
-      ...(many || decay ? this.#v.apply("product.mean", { product: this.#product, v: this.#direction }, { product: this.#product }, (b, { product: sum, v }) => {
-        const mean = many ? emit.div(b, sum!, emit.numberLike(b, sum!, this.#curvatureCount)) : sum!;
-        return { product: decay ? emit.add(b, mean, emit.mul(b, head(b, v!, decaying), emit.numberLike(b, v!, this.#o.weightDecay))) : mean };
-      }) : []),
+      ...(many || this.#decay.active ? this.#v.apply("product.mean", { product: this.#product, v: this.#direction }, { product: this.#product }, (b, { product: sum, v }) => (
+        { product: this.#decay.added(b, many ? emit.div(b, sum!, emit.numberLike(b, sum!, this.#curvatureCount)) : sum!, v!) }
+      )) : []),
     ]);
   }
 
   // ---- 53: damping --------------------------------------------------------------------------------------------------
 
   #dampingRoutines(): void {
-    const { structuralDamping, weightDecay } = this.#o;
-    this.#b.routine("damping.prepare", "damping", structuralDamping === undefined ? [set("muLambda", 0)] : [set("muLambda", times(structuralDamping.mu, "lambda"))]);
-    this.#b.routine("damping.term", "damping", this.#v.apply("damping.term", { product: this.#product, v: this.#direction, lambda: { scalar: "lambda" } }, { product: this.#product }, (b, { product, v, lambda }) => ({ product: emit.add(b, product!, scaled(b, lambda!, v!)) })));
-    // Levenberg and Marquardt; a ratio that is not a number counts as a bad one.
-    this.#b.routine("damping.rule", "damping", [
-      when(either(less("rho", 0.25), not(isNumber("rho"))), [set("lambda", times("lambda", boost))], [when(less(0.75, "rho"), [set("lambda", times("lambda", drop))])]),
-    ]);
-    if (this.#squares === undefined) return;
-    const preconditioner = this.#b.vector("preconditioner", this.#v.elements);
-    const { decaying } = this.#samples.layout;
-    // x^0.75 = sqrt(x) sqrt(sqrt(x)).
-    this.#b.routine("damping.preconditioner", "damping", this.#v.apply("preconditioner", { squares: this.#squares, lambda: { scalar: "lambda" } }, { m: preconditioner }, (b, { squares, lambda }) => {
-      const damped = emit.add(b, squares!, emit.spread(b, lambda!, squares!.type.shape));
-      const whole = this.#decays() ? emit.add(b, damped, head(b, emit.numberLike(b, damped, weightDecay), decaying)) : damped;
-      const half = emit.unary(b, "sqrt", whole);
-      return { m: emit.mul(b, half, emit.unary(b, "sqrt", half)) };
-    }));
+    const { structuralDamping } = this.#o;
+    this.#b.routine("damping.prepare", "damping", [read("lambda", this.#lambda), set("muLambda", structuralDamping === undefined ? 0 : times(structuralDamping.mu, "lambda"))]);
+    dampingTerm(this.#b, this.#v, { direction: this.#direction, product: this.#product });
+    dampingRule(this.#b, this.#lambda);
+    if (this.#preconditioner !== undefined) preconditioner(this.#b, this.#v, this.#decay, { squares: this.#squares!, result: this.#preconditioner });
   }
 
   // ---- 55: conjugate gradients, backtracking, line search -----------------------------------------------------------
 
   #conjugateGradientRoutines(): void {
-    const { storeAt, residualTolerance, backtracking } = this.#profile;
+    const { storeAt, residualTolerance, backtracking: backtrackOn, lineSearch: search } = this.#profile;
     const grid = { iterations: this.#o.cgIterations, storeAt } as const;
-    const iterates = backtracking === undefined ? undefined : this.#b.tensor({ name: "iterates", kind: "state", type: { dtype: "f32", shape: [this.#v.elements] }, rows: storedIterates(grid), place: "external" }).tensor;
+    const iterates = backtrackOn === undefined ? undefined : this.#b.tensor({ name: "iterates", kind: "state", type: { dtype: "f32", shape: [this.#v.elements] }, rows: storedIterates(grid), place: "external" }).tensor;
     conjugateGradient(this.#b, this.#v, "conjugate-gradient", {
       x: this.#delta, gradient: this.#gradient, direction: this.#direction, product: this.#product, iterates,
-      preconditioner: this.#squares === undefined ? undefined : { tensor: "preconditioner" },
+      preconditioner: this.#preconditioner,
     }, [call("product"), call("damping.term")], { ...grid, tolerance: truncationTolerance, residualTolerance });
-    if (iterates !== undefined) this.#backtrackRoutine(iterates, backtracking!);
+    if (iterates !== undefined) backtracking(this.#b, iterates, this.#step, (iterate) => [...this.#advance("advance", iterate), ...this.#objectiveOn(backtrackOn!)]);
     this.#ratioRoutine();
-    if (this.#profile.lineSearch !== undefined) this.#lineSearchRoutine(this.#profile.lineSearch);
+    if (search !== undefined) this.#lineSearchRoutine(search);
   }
 
   /** trial = work + scale * step. */
@@ -313,26 +216,15 @@ class HessianFree {
     return this.#v.apply(name, { work: this.#work, step, ...(scale === undefined ? {} : { scale: { scalar: scale } }) }, { trial: this.#trial }, (b, { work, step: s, scale: a }) => ({ trial: emit.add(b, work!, a === undefined ? s! : scaled(b, a, s!)) }));
   }
 
-  /** From the last stored iterate back, as long as the one before is no worse. */
-  #backtrackRoutine(iterates: string, on: BatchChoice): void {
-    const at = (row: string): Reference => ({ tensor: iterates, row });
-    this.#b.routine("backtrack", "conjugate-gradient", [
-      set("j", minus("stored", 1)), ...this.#advance("advance", at("j")), ...this.#objectiveOn(on), set("fBack", "value"),
-      loopWhile(less(0, "j"), [
-        set("before", minus("j", 1)), ...this.#advance("advance", at("before")), ...this.#objectiveOn(on),
-        when(atMost("value", "fBack"), [set("j", "before"), set("fBack", "value")], [leave]),
-      ]),
-      copy(at("j"), this.#step),
-    ]);
-  }
-
   /** rho = what the loss changed by, over what the quadratic model says. `slope` = gradient'step. */
   #ratioRoutine(): void {
     const { on, damped, worsenedIsWorst } = this.#profile.rho;
+    // `damping.prepare` gives the product its structural part back.
+    const plain = damped || this.#o.structuralDamping === undefined ? [] : [set("muLambda", 0)];
     this.#b.routine("ratio", "conjugate-gradient", [
       ...this.#advance("advance", this.#step), ...this.#objectiveOn(on),
-      set("change", minus("value", on.of === "gradient" ? "f" : "fChunk")), set("fFull", "value"),
-      copy(this.#step, this.#direction), call("product"),
+      set("change", minus("value", on.of === "gradient" ? "f" : "fChunk")),
+      copy(this.#step, this.#direction), ...plain, call("product"),
       ...this.#v.apply("ratio", { g: this.#gradient, s: this.#step, product: this.#product }, {}, (b, { g, s, product }) => ({ slope: dot(b, g!, s!), curve: dot(b, s!, product!), length2: dot(b, s!, s!) }), { slope: "slope", curve: "curve", length2: "length2" }),
       set("model", plus("slope", times(0.5, damped ? plus("curve", times("lambda", "length2")) : "curve"))),
       set("rho", over("change", "model")),
@@ -341,41 +233,38 @@ class HessianFree {
   }
 
   #lineSearchRoutine(search: NonNullable<Profile["lineSearch"]>): void {
-    const { on, slope, factor, tries } = search;
+    const { on } = search;
+    // What backtracking or the gradient have worked out on the same samples is known already.
     const known = on.of === "gradient" && this.#profile.backtracking?.of === "gradient";
     const fresh = on.of !== "gradient" && this.#gradientCount !== this.#curvatureCount;
-    this.#b.routine("line-search", "conjugate-gradient", [
-      // The loss to compare with, on the samples of the search.
+    const begin = [
       ...(fresh ? [copy(this.#work, this.#trial), ...this.#objectiveOn(on), set("fSearch", "value")] : [set("fSearch", "f")]),
-      set("rate", 1), set("tries", 0),
       ...(known ? [set("value", "fBack")] : [...this.#advance("advance", this.#step), ...this.#objectiveOn(on)]),
-      loopWhile(not(atMost("value", plus("fSearch", times("rate", times(slope, "slope"))))), [
-        set("tries", plus("tries", 1)),
-        when(less(tries, "tries"), [set("rate", 0), leave]),
-        set("rate", times("rate", factor)), ...this.#advance("advance.rate", this.#step, "rate"), ...this.#objectiveOn(on),
-      ]),
-    ]);
+    ];
+    lineSearch(this.#b, search, begin, [...this.#advance("advance.rate", this.#step, "rate"), ...this.#objectiveOn(on)]);
   }
 
   #update(): Statement[] {
-    const { warmStart, backtracking, lineSearch, forgetOnRejection } = this.#profile;
+    const { warmStart, backtracking: backtrackOn, lineSearch: search, forgetOnRejection } = this.#profile;
     const step: Statement[] = [
       ...(this.#squares === undefined ? [] : [call("damping.preconditioner")]),
       ...(warmStart === 1 ? [] : this.#v.apply("warm-start", { x: this.#delta }, { x: this.#delta }, (b, { x }) => ({ x: warmStart === 0 ? emit.zeros(b, x!.type) : emit.mul(b, x!, emit.numberLike(b, x!, warmStart)) }))),
       call("conjugate-gradient"),
-      ...(backtracking === undefined ? [] : [call("backtrack")]),
+      ...(backtrackOn === undefined ? [] : [call("backtrack")]),
       call("ratio"),
-      ...(lineSearch === undefined ? [set("rate", 1)] : [call("line-search")]),
-      set("stepNorm", times("rate", root("length2"))),
+      ...(search === undefined ? [set("rate", 1)] : [call("line-search")]),
+      set("newLoss", "value"), set("stepNorm", times("rate", root("length2"))),
       call("damping.rule"),
+      // No profile goes where the loss is not a number, or infinite; nor does the next run begin there.
+      when(not(both(isFinite("value"), isFinite("stepNorm"))), [set("rate", 0), ...this.#v.zeroed("forget", { x: this.#delta })]),
       // A rejected step leaves every bit as it was: 0 times infinity is not 0.
-      when(equals("rate", 0), [copy(this.#work, this.#next), ...(forgetOnRejection ? this.#zeroed("forget", { x: this.#delta }) : [])],
+      when(equals("rate", 0), [copy(this.#work, this.#next), set("stepNorm", 0), set("newLoss", search === undefined ? "f" : "fSearch"), ...(forgetOnRejection ? this.#v.zeroed("forget", { x: this.#delta }) : [])],
         this.#v.apply("next", { work: this.#work, step: this.#step, rate: { scalar: "rate" } }, { next: this.#next }, (b, { work, step: s, rate }) => ({ next: emit.add(b, work!, scaled(b, rate!, s!)) }))),
     ];
     return [
       ...this.#v.apply("gradient.norm", { g: this.#gradient }, {}, (b, { g }) => ({ squares: dot(b, g!, g!) }), { squares: "gg" }),
       set("gradientNorm", root("gg")),
-      set("cgSteps", 0), set("rate", 0), set("stepNorm", 0),
+      set("cgSteps", 0), set("cgStop", cgStops.none), set("rate", 0), set("stepNorm", 0), set("newLoss", "f"), set("model", 0),
       // At a minimum there is no step to judge lambda by. A gradient that is not a number ends here, too.
       when(both(less(this.#o.gradientTolerance, "gradientNorm"), both(less("gradientNorm", Infinity), less(0, "lambda"))), step, [copy(this.#work, this.#next)]),
     ];

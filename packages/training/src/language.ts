@@ -20,6 +20,8 @@ export const not = (a: ScalarExpression): ScalarExpression => equals(a, 0);
 export const both = (a: ScalarExpression, b: ScalarExpression): ScalarExpression => times(a, b);
 export const either = (a: ScalarExpression, b: ScalarExpression): ScalarExpression => greater(a, b);
 export const isNumber = (a: ScalarExpression): ScalarExpression => equals(a, a);
+/** Neither infinite nor without value. */
+export const isFinite = (a: ScalarExpression): ScalarExpression => equals(minus(a, a), 0);
 export const ceiling = (a: ScalarExpression): ScalarExpression => minus(0, floor(minus(0, a)));
 
 export const set = (target: string, value: ScalarExpression): Statement => ({ kind: "set", target, value });

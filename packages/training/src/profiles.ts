@@ -4,6 +4,7 @@
  * Sutskever's code; `device-text`: the loop of CN107341540 as it stands: whole step, no line search, no rejection.
  */
 import { fail } from "@systole/base";
+import type { LineSearch } from "./lineSearch.ts";
 
 /** Which samples something is evaluated on: all of the gradient's, or a batch of the curvature's size so many such batches behind the first. */
 export type BatchChoice = { readonly of: "gradient" } | { readonly of: "curvature"; readonly offset: number };
@@ -21,7 +22,7 @@ export interface Profile {
   /** Iterates are kept at the steps ceil(5 * 1.3^j), or at every tenth. */
   readonly storeAt: "geometric" | "every-tenth";
   /** Undefined: the whole step, and never a rejection. */
-  readonly lineSearch: { readonly on: BatchChoice; readonly slope: number; readonly factor: number; readonly tries: number } | undefined;
+  readonly lineSearch: (LineSearch & { readonly on: BatchChoice }) | undefined;
   readonly rho: {
     readonly on: BatchChoice;
     /** Whether the model's decrease counts the damping. */

@@ -2,7 +2,11 @@
  * @file What a training program writes down once an outer step, for those who look on: one row of float64 numbers, and the reasons for which a
  * program ends. The device knows neither; it moves the numbers.
  */
-export const recordColumns = ["iteration", "loss", "lambda", "rho", "cgSteps", "rate", "gradientNorm", "stepNorm", "reason", "curvatureLoss"] as const;
+/**
+ * Losses: `loss` before the step on the gradient's samples, `curvatureLoss` before it on the curvature's; `newLoss` behind the step on those that the
+ * line search judged (without one, the gradient's), or NaN where the program does not know it. Columns of what an algorithm does not have are 0.
+ */
+export const recordColumns = ["iteration", "loss", "lambda", "rho", "cgSteps", "rate", "gradientNorm", "stepNorm", "reason", "curvatureLoss", "newLoss", "cgStop"] as const;
 export type RecordColumn = (typeof recordColumns)[number];
 export type TrainingRecord = Readonly<Record<RecordColumn, number>>;
 
@@ -29,5 +33,5 @@ export function reasonOf(code: number): Reason {
   return (Object.keys(reasons) as Reason[]).find((name) => reasons[name].code === code) ?? "none";
 }
 
-/** How a run of conjugate gradients ended: `cgStop` in programs. */
-export const cgStops = { limit: 0, progress: 1, "negative-curvature": 2, residual: 3 } as const;
+/** How a run of conjugate gradients ended: `cgStop` in programs and records; `none` where there was no run. */
+export const cgStops = { none: 0, limit: 1, progress: 2, "negative-curvature": 3, residual: 4 } as const;

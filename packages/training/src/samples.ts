@@ -4,7 +4,7 @@
  */
 import { fail, tensor, randomBits, type Tensor } from "@systole/base";
 import type { Reference, Statement } from "@systole/ir";
-import { equals, less, loopWhile, minus, plus, read, set, when, type Binding, type ProgramBuilder } from "./language.ts";
+import { atMost, equals, less, loopWhile, minus, over, plus, read, set, when, type Binding, type ProgramBuilder } from "./language.ts";
 import { layoutOf, lossOfSamples, microBatchesOf, orderInput, packed, type Layout, type Problem } from "./problem.ts";
 
 /** Names of the tensors that every training program has. */
@@ -55,6 +55,28 @@ export class Samples {
     return [set("m", from), set("left", count), loopWhile(less(0, "left"), [...body, set("m", plus("m", 1)), when(equals("m", this.microBatches), [set("m", 0)]), set("left", minus("left", 1))])];
   }
 
+  /** Micro-batches in a batch of so many samples. E0603 where that is no whole number, or the data has fewer. */
+  countOf(what: string, batch: number): number {
+    const { microBatch, sampleCount } = this.problem;
+    if (batch > sampleCount) fail("E0603", `the ${what} batch has ${batch} samples, the data ${sampleCount}`);
+    if (batch < 1 || batch % microBatch !== 0) fail("E0603", `the ${what} batch of ${batch} samples is no multiple of the micro-batch of ${microBatch}`);
+    return batch / microBatch;
+  }
+
+  /** `scalar`, the number of a micro-batch, `by` further on, round the data. */
+  moved(scalar: string, by: number): Statement[] {
+    return by === this.microBatches ? [] : [set(scalar, plus(scalar, by)), ...this.#round(scalar)];
+  }
+
+  /** `target` = the micro-batch `by` behind `scalar`. */
+  behind(target: string, scalar: string, by: number): Statement[] {
+    return by === 0 ? [set(target, scalar)] : [set(target, plus(scalar, by)), ...this.#round(target)];
+  }
+
+  #round(scalar: string): Statement[] {
+    return [when(atMost(this.microBatches, scalar), [set(scalar, minus(scalar, this.microBatches))])];
+  }
+
   /** One float32 in the data cache, for a loss on its way to a scalar. */
   cell(name: string): Reference {
     return this.#builder.tensor({ name, kind: "state", type: { dtype: "f32", shape: [] }, place: "pinned" });
@@ -70,7 +92,7 @@ export class Samples {
     this.#builder.routine(name, "gradient", [
       set("value", 0),
       ...this.each("objectiveFrom", "objectiveCount", [this.#builder.apply("loss", this.bind(graph, theta), { loss: cell }), read("one", cell), set("value", plus("value", "one"))]),
-      ...(this.microBatches === 1 ? [] : [set("value", { op: "div", args: ["value", "objectiveCount"] })]),
+      ...(this.microBatches === 1 ? [] : [set("value", over("value", "objectiveCount"))]),
       ...more,
     ]);
   }

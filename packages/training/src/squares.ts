@@ -15,8 +15,21 @@ export type SquaresPlan = { readonly kind: "exact" } | { readonly kind: "signs";
 /** Random gradients a micro-batch where the exact squares do not exist. */
 const defaultDraws = 4;
 
-export function planSquares(problem: Problem): SquaresPlan {
-  return exactSquares(problem) === undefined ? { kind: "signs", draws: defaultDraws } : { kind: "exact" };
+/**
+ * Undefined where there is no way, or none worth its time: recurrent networks gain nothing from this preconditioner (Martens and Sutskever 2012), and signs
+ * belong to samples, which must be the first axis of the scores.
+ */
+export function planSquares(problem: Problem): SquaresPlan | undefined {
+  if (exactSquares(problem) !== undefined) return { kind: "exact" };
+  const recurrent = problem.network.nodes.some((node) => isNode(node, "scan"));
+  return recurrent || !hasSignedPieces(problem) ? undefined : { kind: "signs", draws: defaultDraws };
+}
+
+/** Those that have a gradient. */
+const slopedPieces = ({ pieces }: Problem): readonly LossPiece[] => pieces.filter(({ curvatureOnly }) => curvatureOnly !== true);
+
+function hasSignedPieces(problem: Problem): boolean {
+  return slopedPieces(problem).every(({ loss }) => loss.inputs.find(({ name }) => name === "scores")!.value.type.shape[0] === problem.microBatch);
 }
 
 /** Input of the graph of plan `signs`: f32[micro-batch] of 1 and -1. */
@@ -96,8 +109,10 @@ function squareOf(extension: Extension, defined: ReadonlyMap<Value, Node>, value
   return undefined;
 }
 
-function signedSquares({ network, pieces, trained, microBatch }: Problem): Graph {
-  const signed = pieces.map((piece): LossPiece => ({ ...piece, loss: withSigns(piece.loss, microBatch) }));
+function signedSquares(problem: Problem): Graph {
+  const { network, trained, microBatch } = problem;
+  if (!hasSignedPieces(problem)) fail("E0208", "random signs need the samples on the first axis of the scores");
+  const signed = slopedPieces(problem).map((piece): LossPiece => ({ ...piece, loss: withSigns(piece.loss, microBatch) }));
   const graph = lossGradient(network, signed, trained);
   const extension = new Extension(graph, microBatch);
   const outputs = trained.map((name) => {

@@ -28,6 +28,11 @@ export class Vectors {
     return [this.#builder.apply(name, inputs, { ...outputs, ...partials }), ...Object.entries(dots).map(([output, scalar]) => sum(scalar, partials[output]!))];
   }
 
+  /** Zeros into vectors, by a graph of this name. */
+  zeroed(name: string, vectors: Readonly<Record<string, Reference>>): Statement[] {
+    return this.apply(name, {}, vectors, (b) => Object.fromEntries(Object.keys(vectors).map((key) => [key, emit.zeros(b, { dtype: "f32", shape: [this.elements] })])));
+  }
+
   #graph(name: string, inputs: Readonly<Record<string, Binding>>, body: VectorBody): Graph {
     const b = new GraphBuilder();
     b.setOrigin({ node: name, operator: "vector" });

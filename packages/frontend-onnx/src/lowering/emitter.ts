@@ -13,6 +13,8 @@ interface FixedNode {
 /** Values larger than this are not evaluated at import: shapes, axes and masks are small. */
 const largestFixed = 1 << 22;
 
+const mostFixedSteps = 1 << 16;
+
 /** No tensor of a program is larger; it keeps every byte count exact. */
 const largestTensor = 2 ** 40;
 
@@ -21,9 +23,18 @@ export class Emitter {
   readonly #fixedNodes = new Map<Value, FixedNode>();
   readonly #tensors = new Map<Value, Tensor>();
   readonly #parameters = new Map<Value, Tensor>();
+  #origin: Origin = { node: "", operator: "" };
 
   setOrigin(origin: Origin): void {
+    this.#origin = origin;
     this.#builder.setOrigin(origin);
+  }
+
+  /** An emitter for a body of structured control, under the same origin. It knows nothing of the values here. */
+  forBody(): Emitter {
+    const inner = new Emitter();
+    inner.setOrigin(this.#origin);
+    return inner;
   }
 
   input(name: string, type: TensorType): Value {
@@ -50,7 +61,7 @@ export class Emitter {
   applyAll<P extends PrimitiveName>(op: P, inputs: readonly Value[], params: Params<P>): readonly Value[] {
     const outputs = this.#builder.applyAll(op, inputs, params);
     outputs.forEach((value) => checkSize(value.type));
-    if (inputs.every((value) => this.isFixed(value)) && op !== "random_bits") {
+    if (inputs.every((value) => this.isFixed(value)) && mayBeFixed(op, params)) {
       const node = { op, inputs, params, outputs };
       for (const value of outputs) this.#fixedNodes.set(value, node);
     }
@@ -98,6 +109,11 @@ export class Emitter {
     const operands = node.inputs.map((input) => this.#tensors.get(input)!);
     evaluatePrimitive(node.op, operands, node.params, "device").forEach((tensor, index) => this.#tensors.set(node.outputs[index]!, tensor));
   }
+}
+
+/** Loops of many steps, or of a number that only running them tells, are left to the run. */
+function mayBeFixed<P extends PrimitiveName>(op: P, params: Params<P>): boolean {
+  return op !== "random_bits" && op !== "while" && !("length" in params && Number(params.length) > mostFixedSteps);
 }
 
 function checkSize(type: TensorType): void {

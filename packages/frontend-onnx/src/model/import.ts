@@ -3,6 +3,7 @@ import { fail, formatType, isFloat, withPlace, type Place, type Tensor, type Ten
 import type { Graph, Value } from "@systole/ir";
 import { Emitter } from "../lowering/emitter.ts";
 import { findOperator, schemaOf } from "../operators/index.ts";
+import type { FinishBody, ImportBody, ImportedBody } from "../operators/operator.ts";
 import { newestOpset, oldestOpset } from "../operators/schemas.ts";
 import { Attributes } from "./attributes.ts";
 import type { ReadExternal } from "./external.ts";
@@ -60,6 +61,8 @@ interface Scope {
   readonly attributes: ReadonlyMap<string, AttributeProto> | undefined;
   readonly prefix: string;
   readonly depth: number;
+  /** In a body: what stands for a value of the graph around it. */
+  readonly capture?: (value: Value) => Value;
 }
 
 const deepestNesting = 64;
@@ -218,6 +221,7 @@ function lowerNode(session: Session, scope: Scope, node: ScopedNode, attributes:
   const result = operator.lower({
     e: session.e, operator: operator.name, opset, inputs, attributes, wanted,
     inline: (graph) => inlineGraph(session, scope, graph, node.name),
+    body: ((graph, given, finish) => importBody(session, scope, graph, node.name, given, finish)) as ImportBody,
   });
   const [ignored] = attributes.unread();
   if (ignored !== undefined) fail("E0202", `attribute "${ignored}" is not supported in this use`, { attribute: ignored });
@@ -245,10 +249,40 @@ function callFunction(
 
 function inlineGraph(session: Session, scope: Scope, graph: GraphProto, name: string): readonly Value[] {
   if ((graph.input ?? []).length > 0) fail("E0205", "a branch has inputs");
-  const body: Scope = { ...scope, values: new Map(), parent: scope, prefix: `${name}/`, depth: deeper(scope) };
+  const { capture: _own, ...around } = scope;
+  const body: Scope = { ...around, values: new Map(), parent: scope, prefix: `${name}/`, depth: deeper(scope) };
   importInitializers(session, body, graph);
   importNodes(session, body, graph.node ?? []);
   return (graph.output ?? []).map((info) => lookup(body, info.name ?? ""));
+}
+
+/** A body has an emitter of its own. What it reads from outside becomes an input, once, unless it is fixed: then it is a constant again. */
+function importBody(session: Session, scope: Scope, graph: GraphProto, name: string, given: readonly (TensorType | Tensor)[], finish?: FinishBody): ImportedBody | undefined {
+  const declared = graph.input ?? [];
+  if (declared.length !== given.length) fail("E0205", `a body with ${declared.length} inputs where there are ${given.length}`);
+  const e = session.e.forBody();
+  const captured = new Map<Value, Value>();
+  const capture = (value: Value): Value => {
+    const fixed = captured.has(value) ? undefined : session.e.fixed(value);
+    const inside = captured.get(value) ?? (fixed === undefined ? e.input(`k${captured.size}`, value.type) : e.constant(fixed));
+    captured.set(value, inside);
+    return inside;
+  };
+  const inner: Session = { ...session, e };
+  const body: Scope = { ...scope, values: new Map(), parent: scope, prefix: `${name}/`, depth: deeper(scope), capture };
+  const inputs = given.map((one, i) => ("data" in one ? e.constant(one) : e.input(`i${i}`, one)));
+  declared.forEach((info, i) => define(body, info.name ?? "", inputs[i]));
+  importInitializers(inner, body, graph);
+  importNodes(inner, body, graph.node ?? []);
+  session.nodeCount = inner.nodeCount;
+  const outputs = (graph.output ?? []).map((info) => lookup(body, info.name ?? ""));
+  const results = finish === undefined ? outputs : finish(e, inputs, outputs);
+  results?.forEach((value, i) => e.output(`o${i}`, value));
+  const built = e.build(graph.name ?? name);
+  const outside = new Map([...captured].map(([outer, inside]) => [inside, outer]));
+  const taken = built.inputs.filter(({ value }) => outside.has(value));
+  if (results === undefined) return undefined;
+  return { graph: { ...built, inputs: [...taken, ...built.inputs.filter(({ value }) => !outside.has(value))] }, captured: taken.map(({ value }) => outside.get(value)!) };
 }
 
 function deeper(scope: Scope): number {
@@ -274,8 +308,7 @@ function lookup(scope: Scope, name: string): Value {
 }
 
 function lookupOptional(scope: Scope, name: string): Value | undefined {
-  for (let s: Scope | undefined = scope; s !== undefined; s = s.parent) {
-    if (s.values.has(name)) return s.values.get(name);
-  }
-  return fail("E0205", `value "${name}" is used but not defined before`, { value: name });
+  if (scope.values.has(name)) return scope.values.get(name);
+  const outer = scope.parent === undefined ? fail("E0205", `value "${name}" is used but not defined before`, { value: name }) : lookupOptional(scope.parent, name);
+  return outer === undefined || scope.capture === undefined ? outer : scope.capture(outer);
 }

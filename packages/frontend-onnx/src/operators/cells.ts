@@ -12,14 +12,10 @@ export interface State {
   readonly c?: Value;
 }
 
-/** `x` is the input times W' plus the bias, [batch, gates * hidden]. */
-export type Step = (x: Value, state: State) => State;
-
-export type Activation = (x: Value) => Value;
+export type Activation = (e: Emitter, x: Value) => Value;
 
 /** What a cell of one direction is made of. */
 export interface CellParts {
-  readonly e: Emitter;
   readonly hidden: number;
   /** R of this direction, [gates * hidden, hidden]. */
   readonly recurrence: Value;
@@ -31,53 +27,61 @@ export interface CellParts {
   readonly activations: readonly Activation[];
 }
 
-export function rnnCell(p: CellParts): Step {
+/** The weights of a cell, cut out once, and its step, which gets them as values of the body. `x` is the input times W' plus the bias, [batch, gates * hidden]. */
+export interface Cell {
+  readonly weights: readonly Value[];
+  readonly step: (e: Emitter, weights: readonly Value[], x: Value, state: State) => State;
+}
+
+export function rnnCell(_e: Emitter, p: CellParts): Cell {
   const [f] = p.activations as [Activation];
-  return (x, { h }) => ({ h: f(elementwise(p.e, "add", x, times(p.e, h, p.recurrence))) });
+  return { weights: [p.recurrence], step: (e, [recurrence], x, { h }) => ({ h: f(e, elementwise(e, "add", x, times(e, h, recurrence!))) }) };
 }
 
 /** Gates z, r, h. The reset gate acts before the product with R, or behind it: then that product is part of the one for z and r. */
-export function gruCell(p: CellParts, resetAfter: boolean): Step {
-  const { e, hidden } = p;
+export function gruCell(outer: Emitter, p: CellParts, resetAfter: boolean): Cell {
+  const { hidden } = p;
   const [f, g] = p.activations as [Activation, Activation];
-  const gate = (value: Value, index: number): Value => gateOf(e, value, index, hidden);
-  const both = sliceAxis(e, p.recurrence, 0, 0, 2 * hidden);
-  const last = sliceAxis(e, p.recurrence, 0, 2 * hidden, 3 * hidden);
-  const bias = p.recurrentBias === undefined ? undefined : sliceAxis(e, p.recurrentBias, 0, 2 * hidden, 3 * hidden);
-  return (x, { h }) => {
-    const product = times(e, h, resetAfter ? p.recurrence : both);
-    const gates = f(elementwise(e, "add", sliceAxis(e, x, 1, 0, 2 * hidden), sliceAxis(e, product, 1, 0, 2 * hidden)));
+  const rows = (value: Value, from: number, to: number): Value => sliceAxis(outer, value, 0, from * hidden, to * hidden);
+  const last = resetAfter ? p.recurrentBias && rows(p.recurrentBias, 2, 3) : rows(p.recurrence, 2, 3);
+  const weights = [resetAfter ? p.recurrence : rows(p.recurrence, 0, 2), ...(last === undefined ? [] : [last])];
+  const step: Cell["step"] = (e, [first, second], x, { h }) => {
+    const gate = (value: Value, index: number): Value => gateOf(e, value, index, hidden);
+    const product = times(e, h, first!);
+    const gates = f(e, elementwise(e, "add", sliceAxis(e, x, 1, 0, 2 * hidden), sliceAxis(e, product, 1, 0, 2 * hidden)));
     const [z, r] = [gate(gates, 0), gate(gates, 1)];
     const candidate = (): Value => {
-      if (!resetAfter) return times(e, elementwise(e, "mul", r, h), last);
+      if (!resetAfter) return times(e, elementwise(e, "mul", r, h), second!);
       const term = gate(product, 2);
-      return elementwise(e, "mul", r, bias === undefined ? term : elementwise(e, "add", term, broadcastTo(e, bias, shapeOf(term))));
+      return elementwise(e, "mul", r, second === undefined ? term : elementwise(e, "add", term, broadcastTo(e, second, shapeOf(term))));
     };
-    const next = g(elementwise(e, "add", gate(x, 2), candidate()));
+    const next = g(e, elementwise(e, "add", gate(x, 2), candidate()));
     const kept = elementwise(e, "sub", scalar(e, z.type.dtype, 1), z);
     return { h: elementwise(e, "add", elementwise(e, "mul", kept, next), elementwise(e, "mul", z, h)) };
   };
+  return { weights, step };
 }
 
 /** Gates i, o, f, c; the peepholes of i and f look at the old cell state, those of o at the new one. */
-export function lstmCell(p: CellParts, coupled: boolean): Step {
-  const { e, hidden } = p;
+export function lstmCell(outer: Emitter, p: CellParts, coupled: boolean): Cell {
+  const { hidden } = p;
   const [f, g, h] = p.activations as [Activation, Activation, Activation];
-  const looking = (x: Value, cell: Value, index: number): Value => {
-    if (p.peepholes === undefined) return x;
-    const weights = sliceAxis(e, p.peepholes, 0, index * hidden, (index + 1) * hidden);
-    return elementwise(e, "add", x, elementwise(e, "mul", cell, broadcastTo(e, weights, shapeOf(cell))));
-  };
-  return (x, state) => {
+  const peepholes = p.peepholes === undefined ? [] : [0, 1, 2].map((index) => sliceAxis(outer, p.peepholes!, 0, index * hidden, (index + 1) * hidden));
+  const step: Cell["step"] = (e, [recurrence, ...looks], x, state) => {
+    const looking = (value: Value, cell: Value, index: number): Value => {
+      const weights = looks[index];
+      return weights === undefined ? value : elementwise(e, "add", value, elementwise(e, "mul", cell, broadcastTo(e, weights, shapeOf(cell))));
+    };
     const old = state.c!;
-    const gates = elementwise(e, "add", x, times(e, state.h, p.recurrence));
+    const gates = elementwise(e, "add", x, times(e, state.h, recurrence!));
     const gate = (index: number): Value => gateOf(e, gates, index, hidden);
-    const i = f(looking(gate(0), old, 0));
-    const forget = coupled ? elementwise(e, "sub", scalar(e, i.type.dtype, 1), i) : f(looking(gate(2), old, 2));
-    const c = elementwise(e, "add", elementwise(e, "mul", forget, old), elementwise(e, "mul", i, g(gate(3))));
-    const o = f(looking(gate(1), c, 1));
-    return { h: elementwise(e, "mul", o, h(c)), c };
+    const i = f(e, looking(gate(0), old, 0));
+    const forget = coupled ? elementwise(e, "sub", scalar(e, i.type.dtype, 1), i) : f(e, looking(gate(2), old, 2));
+    const c = elementwise(e, "add", elementwise(e, "mul", forget, old), elementwise(e, "mul", i, g(e, gate(3))));
+    const o = f(e, looking(gate(1), c, 1));
+    return { h: elementwise(e, "mul", o, h(e, c)), c };
   };
+  return { weights: [p.recurrence, ...peepholes], step };
 }
 
 function gateOf(e: Emitter, gates: Value, index: number, hidden: number): Value {
@@ -114,7 +118,7 @@ const kinds: ReadonlyMap<string, Kind> = new Map<string, Kind>([
 ]);
 
 /** The functions by name; each that has an alpha (a beta) takes the next one of the list, and its default behind the end of it. */
-export function activationsNamed(e: Emitter, names: readonly string[], alphas: readonly number[], betas: readonly number[]): Activation[] {
+export function activationsNamed(names: readonly string[], alphas: readonly number[], betas: readonly number[]): Activation[] {
   const used = { alpha: 0, beta: 0 };
   const functions = names.map((name): Activation => {
     const kind = kinds.get(name.toLowerCase()) ?? fail("E0202", `activation "${name}"`, { attribute: "activations" }, [`accepted: ${[...kinds.keys()].join(", ")}`]);
@@ -126,7 +130,7 @@ export function activationsNamed(e: Emitter, names: readonly string[], alphas: r
     };
     const alpha = next("alpha", alphas);
     const beta = next("beta", betas);
-    return (x) => kind.apply(e, x, alpha, beta);
+    return (e, x) => kind.apply(e, x, alpha, beta);
   });
   for (const [what, values] of [["alpha", alphas], ["beta", betas]] as const) {
     if (values.length > used[what]) fail("E0202", `${values.length} values`, { attribute: `activation_${what}` }, [`the activations ${names.join(", ")} take ${used[what]}`]);
@@ -135,6 +139,6 @@ export function activationsNamed(e: Emitter, names: readonly string[], alphas: r
 }
 
 /** The same function of operands brought into [-limit, limit]. */
-export function clipped(e: Emitter, activation: Activation, limit: number): Activation {
-  return (x) => activation(withNumber(e, "min", withNumber(e, "max", x, -limit), limit));
+export function clipped(activation: Activation, limit: number): Activation {
+  return (e, x) => activation(e, withNumber(e, "min", withNumber(e, "max", x, -limit), limit));
 }

@@ -1,6 +1,7 @@
 /** @file THE table of operators: what the import understands, and what the documentation and `systole operators` say. */
 import { activationOperators } from "./activations.ts";
 import { attentionOperators } from "./attention.ts";
+import { controlOperators } from "./control.ts";
 import { convolutionOperators } from "./convolution.ts";
 import { derivativeOf, type Derivative } from "./derivatives.ts";
 import { elementwiseOperators } from "./elementwise.ts";
@@ -19,7 +20,7 @@ import { sourceOperators } from "./sources.ts";
 
 const operators: ReadonlyMap<string, Operator> = new Map(
   [
-    activationOperators, attentionOperators, convolutionOperators, elementwiseOperators, indexingOperators, lossOperators, matmulOperators,
+    activationOperators, attentionOperators, controlOperators, convolutionOperators, elementwiseOperators, indexingOperators, lossOperators, matmulOperators,
     normalizationOperators, poolingOperators, recurrentOperators, reductionOperators, resizeOperators, shapeOperators, sourceOperators,
   ].flat().map((one) => [one.name, one]),
 );

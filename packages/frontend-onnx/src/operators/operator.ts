@@ -1,6 +1,6 @@
 /** @file What a lowering sees of its node, and how operators are registered. */
-import { fail, numbersOf, type Dtype, type Tensor } from "@systole/base";
-import type { Value } from "@systole/ir";
+import { fail, numbersOf, type Dtype, type Tensor, type TensorType } from "@systole/base";
+import type { Graph, Value } from "@systole/ir";
 import type { Emitter } from "../lowering/emitter.ts";
 import type { Attributes } from "../model/attributes.ts";
 import type { GraphProto } from "../model/proto.ts";
@@ -17,6 +17,25 @@ export interface Call {
   readonly wanted: readonly boolean[];
   /** Imports a subgraph in the scope of the node and gives its outputs. */
   readonly inline: (graph: GraphProto) => readonly Value[];
+  /** Imports a subgraph as a body of structured control; see `ImportBody`. */
+  readonly body: ImportBody;
+}
+
+/** A subgraph as a body. */
+export interface ImportedBody {
+  /** Inputs: what it reads of the graph around it (values that are fixed at import are constants in it), then those that it declares and that are no constants. */
+  readonly graph: Graph;
+  /** The values around it that the first inputs stand for. */
+  readonly captured: readonly Value[];
+}
+
+/** Gives the body's outputs from those of the subgraph; undefined: there shall be no body. */
+export type FinishBody = (e: Emitter, inputs: readonly Value[], outputs: readonly Value[]) => readonly Value[] | undefined;
+
+/** `inputs`: what the subgraph's own inputs are, a constant or of a type. */
+export interface ImportBody {
+  (graph: GraphProto, inputs: readonly (TensorType | Tensor)[]): ImportedBody;
+  (graph: GraphProto, inputs: readonly (TensorType | Tensor)[], finish: FinishBody): ImportedBody | undefined;
 }
 
 /** A lowering gives one value per output; it may leave out what is not wanted. */

@@ -147,6 +147,7 @@ export const schemas: Readonly<Record<string, readonly SchemaSpan[]>> = {
   LessOrEqual: [span([12, 16], "", [2, 2])],
   Log: [span([6, 13], "", [1, 1])],
   LogSoftmax: [span([1, 11, 13], "axis", [1, 1])],
+  Loop: [span([1, 11, 13, 16, 19, 21, 23, 24, 25], "body", [2, any], any)],
   LpNormalization: [span([1, 22], "axis p", [1, 1])],
   LpPool: [
     span([2, 11], "auto_pad kernel_shape p pads strides", [1, 1]),
@@ -241,6 +242,9 @@ export const schemas: Readonly<Record<string, readonly SchemaSpan[]>> = {
   ReverseSequence: [span([10, 28], "batch_axis time_axis", [2, 2])],
   RotaryEmbedding: [span([23], "interleaved num_heads rotary_embedding_dim", [3, 4])],
   Round: [span([11, 22], "", [1, 1])],
+  Scan: [
+    span([9, 11, 16, 19, 21, 23, 24, 25], "body num_scan_inputs scan_input_axes scan_input_directions scan_output_axes scan_output_directions", [1, any], any),
+  ],
   Scatter: [span([9, 11], "axis", [3, 3])],
   ScatterElements: [
     span([11, 13], "axis", [3, 3]),

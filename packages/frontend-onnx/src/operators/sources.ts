@@ -1,9 +1,9 @@
 /** @file Constants, what is known from shapes alone, element types, and operators that are the identity in inference. */
-import { elementCount, fail, isFloat, numbersOf, tensor, type Tensor } from "@systole/base";
+import { elementCount, fail, isFloat, tensor, type Tensor } from "@systole/base";
 import type { Value } from "@systole/ir";
 import { dtypeOf } from "../model/tensors.ts";
 import { broadcastAxes, convert, elementwise, filled, integers, iota, range, rankOf, scalar, shapeOf, withNumber } from "../lowering/values.ts";
-import { input, knownInput, knownIntegers, knownNumber, operator, requireRank, type Call, type Operator } from "./operator.ts";
+import { input, knownIntegers, knownNumber, operator, requireRank, type Call, type Operator } from "./operator.ts";
 
 export const sourceOperators: readonly Operator[] = [
   operator("Constant", (c) => c.e.constant(constantValue(c)), "no strings, no sparse tensors"),
@@ -16,7 +16,6 @@ export const sourceOperators: readonly Operator[] = [
   operator("Cast", (c) => cast(c, dtypeOf(c.attributes.int("to", 0), { attribute: "to" })), "between the supported element types"),
   operator("CastLike", (c) => cast(c, input(c, 1).type.dtype), "between the supported element types"),
   operator("Dropout", dropout, "the identity: inference, or training with ratio 0"),
-  operator("If", branch, "the condition must be known at import"),
 ];
 
 function constantValue(c: Call): Tensor {
@@ -97,12 +96,4 @@ function dropout(c: Call): Value[] {
   if (c.wanted[1] !== true) return [x];
   const dtype = c.opset < 10 && isFloat(x.type.dtype) ? x.type.dtype : "bool";
   return [x, filled(c.e, dtype, 1, shapeOf(x))];
-}
-
-/** Only the branch that is taken becomes part of the program. */
-function branch(c: Call): readonly Value[] {
-  const [condition] = numbersOf(knownInput(c, 0, "cond"));
-  const taken = c.attributes.graph(condition !== 0 ? "then_branch" : "else_branch");
-  c.attributes.ignore("then_branch", "else_branch");
-  return c.inline(taken);
 }

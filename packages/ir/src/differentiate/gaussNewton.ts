@@ -23,6 +23,8 @@ export interface LossPiece {
   readonly loss: Graph;
   /** The loss's other inputs keep their names, behind this prefix. */
   readonly prefix?: string;
+  /** Loss and gradient are 0 at the point by construction, such as of a distance to the point: only the product takes part of it. */
+  readonly curvatureOnly?: boolean;
 }
 
 export interface GaussNewton {
@@ -55,9 +57,9 @@ export function lossGraph(network: Graph, pieces: readonly LossPiece[]): Graph {
   const b = new GraphBuilder();
   const declarations = new Declarations(b);
   const outputs = inline(b, network, declarations.of(network));
-  const losses = pieces.map(({ output, loss, prefix }) => inline(b, loss, lossInputs(b, loss, outputs.get(output)!, prefix)).get("loss")!);
+  const losses = sloped(pieces).map(({ output, loss, prefix }) => inline(b, loss, lossInputs(declarations, loss, outputs.get(output)!, prefix)).get("loss")!);
   b.output("loss", total(b, losses));
-  emitScores(b, pieces, outputs);
+  emitScores(b, sloped(pieces), outputs);
   return removeDeadCode(b.build(`${network.name}.loss`));
 }
 
@@ -110,11 +112,12 @@ function parts(network: Graph, pieces: readonly LossPiece[], wrt: readonly strin
   const sources = sourcesOf(network, wrt);
   const net = linearize(network, { wrt, of: [...new Set(pieces.map(({ output }) => output))] });
   const transposed = transposeLinear(net.linear, net.tangents);
+  const gradientMap = withoutCurvatureOnly(net, transposed, pieces);
   const linearized = pieces.map((piece, i): LinearizedPiece => ({
     ...piece,
     linearized: linearize(piece.loss, { wrt: ["scores"], of: ["gradient"], residualPrefix: pieces.length === 1 ? "h." : `h${i}.` }),
   }));
-  const { graph, available } = pointGraph(network.name, net, transposed, linearized, wrt);
+  const { graph, available } = pointGraph(network.name, net, gradientMap, linearized, wrt);
   const product = inPhase(productGraph(network.name, net, transposed, linearized, sources), "product");
   const readBy = ({ inputs }: Graph): readonly Residual[] => {
     const read = new Set(inputs.map(({ name }) => name));
@@ -124,7 +127,18 @@ function parts(network: Graph, pieces: readonly LossPiece[], wrt: readonly strin
   const unread = new Set(available.filter((one) => !residuals.includes(one)).map(({ name }) => name));
   const point = removeDeadCode({ ...graph, outputs: graph.outputs.filter(({ name }) => !unread.has(name)) });
   const isForward = (name: string): boolean => name === "loss" || name.startsWith("y/");
-  return { point: forwardAndBackward(point, isForward), product, residuals, gradientResiduals: readBy(transposed) };
+  return { point: forwardAndBackward(point, isForward), product, residuals, gradientResiduals: readBy(gradientMap) };
+}
+
+function sloped<P extends LossPiece>(pieces: readonly P[]): readonly P[] {
+  return pieces.filter(({ curvatureOnly }) => curvatureOnly !== true);
+}
+
+/** The transposed map for the gradient: without the outputs at which it is zero. */
+function withoutCurvatureOnly({ linear, tangents }: Linearized, transposed: Graph, pieces: readonly LossPiece[]): Graph {
+  const kept = new Set(sloped(pieces).map(({ output }) => tangentName(output)));
+  const outputs = linear.outputs.filter(({ name }) => kept.has(name));
+  return outputs.length === linear.outputs.length ? transposed : transposeLinear(removeDeadCode({ ...linear, outputs }), tangents);
 }
 
 function pointGraph(name: string, net: Linearized, transposed: Graph, pieces: readonly LinearizedPiece[], wrt: readonly string[]): { readonly graph: Graph; readonly available: readonly Residual[] } {
@@ -133,13 +147,15 @@ function pointGraph(name: string, net: Linearized, transposed: Graph, pieces: re
   const { values, readable } = inlinePoint(b, net, declarations);
   const scores = (output: string): Value => values.get(output)!;
   const losses = pieces.map(({ linearized, loss, output, prefix }) => {
-    return inline(b, linearized.point, lossInputs(b, loss, scores(output), prefix));
+    return inline(b, linearized.point, lossInputs(declarations, loss, scores(output), prefix));
   });
-  b.output("loss", total(b, losses.map((outputs) => outputs.get("loss")!)));
-  const cotangents = summedBy(b, pieces.map(({ output }, i) => [cotangentName(output), losses[i]!.get("gradient")!]));
+  const own = sloped(pieces);
+  const outputsOf = (piece: LinearizedPiece): ReadonlyMap<string, Value> => losses[pieces.indexOf(piece)]!;
+  b.output("loss", total(b, own.map((piece) => outputsOf(piece).get("loss")!)));
+  const cotangents = summedBy(b, own.map((piece) => [cotangentName(piece.output), outputsOf(piece).get("gradient")!]));
   const gradients = inline(b, transposed, new Map([...readable, ...cotangents]));
   for (const one of wrt) b.output(`g/${one}`, gradients.get(cotangentName(one))!);
-  emitScores(b, pieces, values);
+  emitScores(b, own, values);
   for (const { name: residual } of net.residuals) b.output(residual, values.get(residual)!);
   pieces.forEach(({ linearized }, i) => {
     for (const { name: residual } of linearized.residuals) b.output(residual, losses[i]!.get(residual)!);
@@ -160,7 +176,7 @@ function productGraph(name: string, net: Linearized, transposed: Graph, pieces: 
   });
   const products = bind(transposed, summedBy(b, curved));
   for (const source of sources) b.output(`Gv/${source.name}`, products.get(cotangentName(source.name))!);
-  const outputs = [...new Set(pieces.map(({ output }) => output))];
+  const outputs = [...new Set(sloped(pieces).map(({ output }) => output))];
   for (const output of outputs) b.output(outputs.length === 1 ? "Jv" : `Jv/${output}`, jv.get(tangentName(output))!);
   return withoutUnused(removeDeadCode(b.build(`${name}.product`)));
 }
@@ -172,8 +188,9 @@ function withPrefix(graph: Graph, prefix = ""): Graph {
   return { ...graph, inputs: graph.inputs.map(({ name, value }) => ({ name: own(name) ? prefix + name : name, value })) };
 }
 
-function lossInputs(b: GraphBuilder, loss: Graph, scores: Value, prefix = ""): Bindings {
-  return new Map(loss.inputs.map(({ name, value }) => [name, name === "scores" ? scores : b.input(prefix + name, value.type)]));
+/** Losses with the same prefix share inputs of the same name. */
+function lossInputs(declarations: Declarations, loss: Graph, scores: Value, prefix = ""): Bindings {
+  return new Map(loss.inputs.map(({ name, value }) => [name, name === "scores" ? scores : declarations.input(prefix + name, value.type)]));
 }
 
 /** Values under one name are added in the order of the list. */
@@ -205,7 +222,7 @@ function withoutUnused(graph: Graph): Graph {
 }
 
 function checkPieces(network: Graph, pieces: readonly LossPiece[]): void {
-  if (pieces.length === 0) fail("E0209", `no loss is given for "${network.name}"`);
+  if (sloped(pieces).length === 0) fail("E0209", `no loss is given for "${network.name}"`);
   for (const { output, loss } of pieces) {
     const { value } = targetsOf(network, [output])[0]!;
     const wanted = sourcesOf(loss, ["scores"])[0]!.value.type;

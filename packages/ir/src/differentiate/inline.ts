@@ -1,5 +1,5 @@
 /** @file Puts the nodes of one graph into another: derived graphs are made of whole graphs. */
-import { internal, withPlace } from "@systole/base";
+import { internal, withPlace, type TensorType } from "@systole/base";
 import type { GraphBuilder } from "../builder.ts";
 import type { Graph, Node, Value } from "../graph.ts";
 
@@ -45,6 +45,13 @@ export class Declarations {
 
   constructor(builder: GraphBuilder) {
     this.#builder = builder;
+  }
+
+  /** The input of this name; several graphs may read it. */
+  input(name: string, type: TensorType): Value {
+    const value = this.#values.get(name) ?? this.#builder.input(name, type);
+    this.#values.set(name, value);
+    return value;
   }
 
   /** Adds what the graph needs and is neither there yet nor in `bound`; the bindings of the graph. */

@@ -3,7 +3,7 @@
  * and its backward cell b. The three rows are the point, the linear map and that map turned round, cut by origin.
  */
 import { byteCount, elementCount, formatType, isFloat, type TensorType } from "@systole/base";
-import { definitions, isNode, type Graph, type Node, type Value } from "../graph.ts";
+import { bodiesOf, definitions, isNode, type Graph, type Node, type Value } from "../graph.ts";
 import { dotAxes } from "../primitives/dot.ts";
 import { linearize, residualBytes } from "./linearize.ts";
 import { trainableParameters, turnedName } from "./names.ts";
@@ -87,9 +87,19 @@ function byLayer(graph: Graph): ReadonlyMap<string, readonly Node[]> {
 }
 
 function cellOf(nodes: readonly Node[]): Cell {
-  const all = nodes.map((node) => node.op).filter((op) => op !== "constant");
+  const all = nodes.flatMap((node) => [node, ...inBodies(node)]).map((node) => node.op).filter((op) => op !== "constant");
   const working = all.filter((op) => !silent.has(op));
-  return { operations: working.length === 0 ? all : working, macs: nodes.reduce((sum, node) => sum + contractionMacs(node), 0) };
+  return { operations: working.length === 0 ? all : working, macs: nodes.reduce((sum, node) => sum + macsOf(node), 0) };
+}
+
+function inBodies(node: Node): readonly Node[] {
+  return bodiesOf(node).flatMap(([, body]) => body.nodes.flatMap((inner) => [inner, ...inBodies(inner)]));
+}
+
+/** Over all steps; of a loop without known number of steps, those of one. */
+function macsOf(node: Node): number {
+  const steps = isNode(node, "scan") ? node.params.length : 1;
+  return contractionMacs(node) + steps * bodiesOf(node).flatMap(([, body]) => body.nodes).reduce((sum, inner) => sum + macsOf(inner), 0);
 }
 
 function contractionMacs(node: Node): number {

@@ -2,6 +2,8 @@
 import { fail, withPlace } from "@systole/base";
 import { definitions, isNode, type Graph, type Node, type Value } from "../graph.ts";
 import { linearityOf } from "../primitives/index.ts";
+import { controlRulesOf } from "./control/index.ts";
+import type { LinearBodies } from "./control/rules.ts";
 
 /** Returns the values that depend on the named inputs, or stops with E0205. */
 export function verifyLinear(graph: Graph, inputs: readonly string[]): ReadonlySet<Value> {
@@ -24,9 +26,13 @@ export function verifyLinear(graph: Graph, inputs: readonly string[]): ReadonlyS
   return linear;
 }
 
+/** Handed to the rules of structured control; bodies are not turned round to be verified. */
+const bodies: Pick<LinearBodies, "verify"> = { verify: verifyLinear };
+
 function verifyNode(node: Node, linear: ReadonlySet<Value>, isZero: (value: Value) => boolean): void {
-  const rule = linearityOf(node.op, node.params, node.inputs.map((value) => value.type));
   const operands = node.inputs.flatMap((value, i) => (linear.has(value) ? [i] : []));
+  const control = controlRulesOf(node);
+  const rule = control === undefined ? linearityOf(node.op, node.params, node.inputs.map((value) => value.type)) : control.linearity(node, operands, bodies);
   if (rule === undefined) fail("E0205", `${node.op} of a linear value is not linear`);
   const wrong = operands.find((i) => !rule.operands.includes(i));
   if (wrong !== undefined) fail("E0205", `${node.op} is not linear in operand ${wrong}`);

@@ -3,10 +3,12 @@
  * uses from the last node to the first.
  */
 import { GraphBuilder } from "../builder.ts";
-import type { Graph, Value } from "../graph.ts";
+import type { Graph, Node, Value } from "../graph.ts";
 import { removeDeadCode } from "../passes/deadCode.ts";
 import { add, zeros } from "../primitives/emit.ts";
 import { transposePrimitive } from "../primitives/index.ts";
+import type { Tangent } from "../primitives/primitive.ts";
+import { controlRulesOf } from "./control/index.ts";
 import { copyNode, underOrigin } from "./inline.ts";
 import { verifyLinear } from "./linearity.ts";
 import { turnedName } from "./names.ts";
@@ -37,11 +39,10 @@ export function transposeLinear(graph: Graph, inputs: readonly string[]): Graph 
     node.outputs.forEach((value, i) => values.set(value, outputs[i]!));
   }
   for (const node of graph.nodes.toReversed()) {
-    const cotangent = cotangents.get(node.outputs[0]!);
-    if (cotangent === undefined || !linear.has(node.outputs[0]!)) continue;
+    const given = node.outputs.map((value) => cotangents.get(value));
+    if (!linear.has(node.outputs[0]!) || given.every((cotangent) => cotangent === undefined)) continue;
     underOrigin(b, node, () => {
-      const fixed = node.inputs.map((value) => values.get(value));
-      const contributions = transposePrimitive(b, node.op, { fixed, types: node.inputs.map((value) => value.type), params: node.params, cotangent });
+      const contributions = contributionsOf(b, node, node.inputs.map((value) => values.get(value)), given);
       contributions.forEach((contribution, i) => {
         if (contribution !== undefined && linear.has(node.inputs[i]!)) collect(node.inputs[i]!, contribution);
       });
@@ -53,6 +54,14 @@ export function transposeLinear(graph: Graph, inputs: readonly string[]): Graph 
     b.output(turnedName(name), cotangents.get(value) ?? zeros(b, value.type));
   }
   return removeDeadCode(b.build(`${graph.name}.transposed`));
+}
+
+/** The cotangents of the operands; `fixed` holds those operands that are no linear values. */
+function contributionsOf(b: GraphBuilder, node: Node, fixed: readonly (Value | undefined)[], cotangents: readonly Tangent[]): readonly Tangent[] {
+  const types = node.inputs.map((value) => value.type);
+  const control = controlRulesOf(node);
+  if (control !== undefined) return control.transpose(b, { node, fixed, types, cotangents }, { transpose: transposeLinear });
+  return transposePrimitive(b, node.op, { fixed, types, params: node.params, cotangent: cotangents[0]! });
 }
 
 /** Inputs and parameters that something needs which is not a linear value itself. */

@@ -1,7 +1,7 @@
 /** @file common-subexpressions: of nodes with the same primitive, operands and parameters only the first stays. */
 import { formatType, pass, sameShape, type Tensor } from "@systole/base";
-import type { Graph, Node } from "../graph.ts";
-import { isNode } from "../graph.ts";
+import { bodiesOf, isNode, type Graph, type Node } from "../graph.ts";
+import { printNode } from "../text/print.ts";
 import { rewriteGraph } from "./rewrite.ts";
 
 export const commonSubexpressions = pass<Graph>("common-subexpressions", "Computes equal nodes once.", (graph) => {
@@ -18,6 +18,8 @@ export const commonSubexpressions = pass<Graph>("common-subexpressions", "Comput
 
 function keyOf(node: Node): string {
   if (isNode(node, "constant")) return `constant ${formatType(node.params.value)} ${checksum(node.params.value)}`;
+  // Bodies are compared by what they say, and what of them comes from where is no part of that.
+  if (bodiesOf(node).length > 0) return printNode({ ...node, outputs: [], origin: { node: "", operator: "" } });
   return JSON.stringify([node.op, node.inputs.map((value) => value.id), node.params]);
 }
 

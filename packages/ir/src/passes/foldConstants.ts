@@ -29,7 +29,8 @@ export const foldConstants = pass<Graph>("fold-constants", "Evaluates nodes on c
       return undefined;
     }
     const operands = node.inputs.map((value) => known.get(value));
-    if (operands.some((operand) => operand === undefined)) return undefined;
+    // A loop may be endless: that belongs to the run.
+    if (operands.some((operand) => operand === undefined) || node.op === "while") return undefined;
     const source = operands.reduce((sum, operand) => sum + operand!.source, 0);
     const result = node.outputs.reduce((sum, value) => sum + byteCount(value.type), 0);
     const compute = once(() => evaluatePrimitive(node.op, operands.map((operand) => operand!.tensor()), node.params, "device"));

@@ -100,6 +100,21 @@ const combinations: readonly NamedRule[] = [
       strides: n.params.strides.map((stride, axis) => stride * strides[axis]!),
     });
   }),
+  rule("slice of one part of a concat", "slice", (n, r) => {
+    const inner = r.definition(x(n));
+    if (!isNode(inner, "concat")) return undefined;
+    const { axis } = inner.params;
+    const { starts, limits, strides } = n.params;
+    let first = 0;
+    for (const part of inner.inputs) {
+      const behind = first + part.type.shape[axis]!;
+      if (starts[axis]! >= first && limits[axis]! <= behind && starts[axis]! < behind) {
+        return emit(n, r, "slice", [part], { starts: starts.with(axis, starts[axis]! - first), limits: limits.with(axis, limits[axis]! - first), strides });
+      }
+      first = behind;
+    }
+    return undefined;
+  }),
   rule("reverse of a reverse", "reverse", (n, r) => {
     const inner = r.definition(x(n));
     if (!isNode(inner, "reverse")) return undefined;

@@ -1,10 +1,13 @@
 /** @file What every primitive states about itself, in one file each. */
 import type { Tensor, TensorType } from "@systole/base";
-import type { Value } from "../graph.ts";
+import type { Graph, Value } from "../graph.ts";
 import type { Params, PrimitiveName } from "./index.ts";
 
 /** Device numerics bit for bit, or float64 mathematics (f32 values kept in Float64Array, no rounding). */
 export type Precision = "device" | "float64";
+
+/** Runs a body on its inputs, in order, in the precision of the whole. */
+export type RunBody = (body: Graph, inputs: readonly Tensor[]) => readonly Tensor[];
 
 /** What a derivative rule builds with; a GraphBuilder is one. */
 export interface Emit {
@@ -49,10 +52,11 @@ export interface Primitive<P> {
   /** Result types from operand types; throws an InputError (E0203) that names both sides. */
   readonly infer: (inputs: readonly TensorType[], params: P) => readonly TensorType[];
   /** Slow and obvious. Shapes have been checked by `infer`. */
-  readonly evaluate: (inputs: readonly Tensor[], params: P, precision: Precision) => readonly Tensor[];
+  readonly evaluate: (inputs: readonly Tensor[], params: P, precision: Precision, run: RunBody) => readonly Tensor[];
   /**
    * The tangents of the results. Every node it adds either does not depend on the tangents or uses them linearly. Missing: there
-   * is no derivative (E0208). Not called for results that cannot have a tangent.
+   * is no derivative (E0208). Not called for results that cannot have a tangent. Structured control has its rules in `differentiate/control`:
+   * they are about whole graphs.
    */
   readonly jvp?: (b: Emit, at: Application<P>) => readonly Tangent[];
   /** Missing, or undefined for these parameters: not linear. */

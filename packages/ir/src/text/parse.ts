@@ -1,7 +1,7 @@
 /** @file Reads the text form of `print.ts`. Types are checked by the verifier at the end. */
-import { fail, phaseNames, type Phase, type TensorType } from "@systole/base";
+import { fail, InputError, phaseNames, type Phase, type TensorType } from "@systole/base";
 import type { Graph, GraphInput, GraphOutput, Node, Origin, Parameter, Value } from "../graph.ts";
-import { isPrimitive, type Params, type PrimitiveName } from "../primitives/index.ts";
+import { inferTypes, isPrimitive, type Params, type PrimitiveName } from "../primitives/index.ts";
 import { verifyGraph } from "../verify.ts";
 import { Scanner } from "./scanner.ts";
 
@@ -13,24 +13,56 @@ interface Reader {
   readonly outputs: GraphOutput[];
   /** Nodes name few origins, many times. */
   readonly origins: Map<string, Origin>;
+  /** Lines not yet read, the next one last. */
+  readonly lines: Line[];
+  /** How many graphs this one lies in. */
+  readonly depth: number;
+}
+
+const deepestNesting = 64;
+
+export interface Line {
+  readonly line: string;
+  readonly number: number;
 }
 
 export function parseGraph(text: string): Graph {
-  const lines = text.split("\n").map((line, i) => ({ line, number: i + 1 })).filter(({ line }) => !/^\s*(#.*)?$/.test(line));
-  const reader: Reader = { values: new Map(), inputs: [], parameters: [], nodes: [], outputs: [], origins: new Map() };
-  const header = lines.shift() ?? fail("E0106", `"graph" expected in an empty text`);
-  const first = new Scanner(header.line, header.number);
-  first.expect("graph");
-  const name = first.string();
-  first.expect("{");
-  first.end();
-  const closing = lines.pop() ?? fail("E0106", `"}" expected at the end`, { line: header.number });
-  for (const { line, number } of lines) readLine(reader, new Scanner(line, number));
-  const last = new Scanner(closing.line, closing.number);
-  last.expect("}");
-  last.end();
+  return verifyGraph(readText(text, "graph", readGraph));
+}
+
+/** A text of one thing that begins with `word`; `read` goes on behind it. Empty lines and lines of `#` do not count. */
+export function readText<T>(text: string, word: string, read: (s: Scanner, lines: Line[]) => T): T {
+  const lines = text.split("\n").map((line, i): Line => ({ line, number: i + 1 })).filter(({ line }) => !/^\s*(#.*)?$/.test(line)).reverse();
+  const header = lines.pop() ?? fail("E0106", `"${word}" expected in an empty text`);
+  const s = new Scanner(header.line, header.number);
+  s.expect(word);
+  const result = read(s, lines);
+  s.end();
+  const [more] = lines.reverse();
+  if (more !== undefined) new Scanner(more.line, more.number).wrong("the end of the text");
+  return result;
+}
+
+/** Goes on with the next line. */
+export function nextLine(s: Scanner, lines: Line[], wanted: string): void {
+  const next = lines.pop() ?? s.wrong(wanted);
+  s.continueAt(next.line, next.number);
+}
+
+/** From behind the word `graph` to the closing brace. `lines` are those still to be read, the next one last. */
+export function readGraph(s: Scanner, lines: Line[], depth = 0): Graph {
+  if (depth > deepestNesting) s.wrong(`bodies nested at most ${deepestNesting} deep`);
+  const reader: Reader = { values: new Map(), inputs: [], parameters: [], nodes: [], outputs: [], origins: new Map(), lines, depth };
+  const name = s.string();
+  s.expect("{");
+  s.end();
+  for (;;) {
+    nextLine(s, lines, `"}" for graph ${JSON.stringify(name)}`);
+    if (s.tries("}")) break;
+    readLine(reader, s);
+  }
   const { inputs, parameters, nodes, outputs } = reader;
-  return verifyGraph({ name, inputs, parameters, nodes, outputs });
+  return { name, inputs, parameters, nodes, outputs };
 }
 
 function readLine(reader: Reader, s: Scanner): void {
@@ -84,7 +116,7 @@ function readNode(reader: Reader, s: Scanner): Node {
   if (!isPrimitive(op)) return s.wrong(`the name of a primitive instead of "${op}"`);
   s.expect("(");
   const inputs = s.list(")", () => use(reader, s));
-  const params = s.tries("{") ? readParameters(s) : {};
+  const params = s.tries("{") ? readParameters(reader, s) : {};
   s.expect(":");
   const types = ids.map((_, i) => {
     if (i > 0) s.expect(",");
@@ -93,16 +125,25 @@ function readNode(reader: Reader, s: Scanner): Node {
   const names = readNames(s);
   const origin = readOrigin(reader, s);
   const outputs = ids.map((id, i) => define(reader, s, id, types[i]!, names.get(id) ?? {}));
-  // The verifier runs the primitive's type rule over these.
+  requireParameters(s, op, inputs, params as Params<PrimitiveName>);
   return { op, inputs, params: params as Params<PrimitiveName>, outputs, origin };
 }
 
-function readParameters(s: Scanner): Readonly<Record<string, unknown>> {
+/** Type rules take it that parameters are there and of the right kind, which a text need not keep to. What else they refuse is the verifier's to say. */
+function requireParameters(s: Scanner, op: PrimitiveName, inputs: readonly Value[], params: Params<PrimitiveName>): void {
+  try {
+    inferTypes(op, inputs.map(({ type }) => type), params);
+  } catch (error) {
+    if (!(error instanceof InputError)) s.wrong(`operands and parameters that ${op} takes`);
+  }
+}
+
+function readParameters(reader: Reader, s: Scanner): Readonly<Record<string, unknown>> {
   return Object.fromEntries(
     s.list("}", () => {
       const key = s.word();
       s.expect("=");
-      return [key, s.parameter()] as const;
+      return [key, s.parameter(() => readGraph(s, reader.lines, reader.depth + 1))] as const;
     }),
   );
 }

@@ -1,9 +1,10 @@
 /**
  * @file The text form of a graph; `parse.ts` reads it back exactly. One line a value:
- * `%3 = transpose(%0) {permutation=[0,2,3,1]} : f32[1,28,28,8] loc("node" "Conv")`.
+ * `%3 = transpose(%0) {permutation=[0,2,3,1]} : f32[1,28,28,8] loc("node" "Conv")`. A body of structured control is a graph in the
+ * place of a parameter, over lines of its own.
  */
 import { formatType, type NumericArray, type Tensor } from "@systole/base";
-import type { Graph, Node, Value } from "../graph.ts";
+import { isGraph, type Graph, type Node, type Value } from "../graph.ts";
 import { encodeBase64 } from "./base64.ts";
 
 /** Tensors of up to so many elements are printed as numbers. */
@@ -15,14 +16,18 @@ export interface PrintOptions {
 }
 
 export function printGraph(graph: Graph, options: PrintOptions = {}): string {
+  return `${printBody(graph, options)}\n`;
+}
+
+function printBody(graph: Graph, options: PrintOptions): string {
   return [
     `graph ${quote(graph.name)} {`,
     ...graph.inputs.map(({ name, value }) => `  input ${quote(name)} %${value.id} : ${formatType(value.type)}${nameNote(value, name)}`),
     ...graph.parameters.map(({ name, value, tensor }) => `  parameter ${quote(name)} %${value.id} : ${formatType(value.type)} = ${printElements(tensor, options)}${nameNote(value, name)}`),
-    ...graph.nodes.map((node) => `  ${printNode(node, options)}`),
+    // Strings never break a line: what does is a body.
+    ...graph.nodes.map((node) => `  ${printNode(node, options).replaceAll("\n", "\n  ")}`),
     ...graph.outputs.map(({ name, value }) => `  output ${quote(name)} %${value.id}`),
     "}",
-    "",
   ].join("\n");
 }
 
@@ -48,8 +53,9 @@ export function quote(text: string): string {
   return JSON.stringify(text);
 }
 
-/** Parameters are JSON, except for tensors; `-0` does not occur in them. */
+/** Parameters are JSON, except for tensors and graphs; `-0` does not occur in them. */
 function printParameter(value: unknown, options: PrintOptions): string {
+  if (isGraph(value)) return printBody(value, options);
   if (isTensor(value)) return `${formatType(value)} ${printElements(value, options)}`;
   return JSON.stringify(value);
 }
@@ -59,7 +65,7 @@ function isTensor(value: unknown): value is Tensor {
 }
 
 /** `[1, -0, inf]`, or the little-endian bytes in base64; NaN has many bit patterns and is always printed as bytes. */
-function printElements(tensor: Tensor, options: PrintOptions): string {
+export function printElements(tensor: Tensor, options: PrintOptions): string {
   const { data, dtype } = tensor;
   if (data.length <= listedElements && !hasNan(data)) return `[${Array.from(data as ArrayLike<number | bigint>, (x) => formatNumber(x, dtype === "f32")).join(", ")}]`;
   if (options.elideTensors === true) return "...";

@@ -2,14 +2,29 @@
 import { bytesOf, elementCount, fail, isDtype, viewOf, tensor, type NumericArray, type Tensor, type TensorType } from "@systole/base";
 import { decodeBase64 } from "./base64.ts";
 
+/** Names that stand without quotes, unless they are words of the language. */
+const bareName = /[A-Za-z_][A-Za-z_0-9./]*(?:-[A-Za-z_0-9./]+)*/;
+
+/** A name as it is printed: quoted where it does not stand by itself. */
+export function formatName(name: string, reserved: ReadonlySet<string>): string {
+  return new RegExp(`^(?:${bareName.source})$`).test(name) && !reserved.has(name) ? name : JSON.stringify(name);
+}
+
 export class Scanner {
-  readonly #text: string;
-  readonly #line: number;
+  #text: string;
+  #line: number;
   #at = 0;
 
   constructor(text: string, line: number) {
     this.#text = text;
     this.#line = line;
+  }
+
+  /** Goes on with another line: behind a body. */
+  continueAt(text: string, line: number): void {
+    this.#text = text;
+    this.#line = line;
+    this.#at = 0;
   }
 
   wrong(wanted: string): never {
@@ -28,7 +43,12 @@ export class Scanner {
   }
 
   tries(punctuation: string): boolean {
-    return this.#match(new RegExp(punctuation.replace(/[()[\]{}.]/g, "\\$&"))) !== undefined;
+    return this.#match(new RegExp(punctuation.replace(/[()[\]{}.+]/g, "\\$&"))) !== undefined;
+  }
+
+  /** A word that is not the beginning of a longer name. */
+  keyword(word: string): boolean {
+    return this.#match(new RegExp(`${word}(?![A-Za-z_0-9./-])`)) !== undefined;
   }
 
   expect(punctuation: string): void {
@@ -37,6 +57,31 @@ export class Scanner {
 
   word(): string {
     return this.#match(/[A-Za-z_][A-Za-z_0-9]*/) ?? this.wrong("a word");
+  }
+
+  /** A bare or quoted name; see `formatName`. */
+  name(): string {
+    return this.#match(bareName) ?? (this.#ahead('"') ? this.string() : this.wrong("a name"));
+  }
+
+  #ahead(text: string): boolean {
+    return this.#text.slice(this.#at).trimStart().startsWith(text);
+  }
+
+  whole(): number {
+    return Number(this.#match(/\d+/) ?? this.wrong("a whole number"));
+  }
+
+  /** A float64 number, or undefined. */
+  triesNumber(): number | undefined {
+    const found = this.#match(/(?:-?inf|nan|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?![A-Za-z_0-9./-])/);
+    if (found === undefined) return undefined;
+    return found === "nan" ? NaN : found.endsWith("inf") ? (found.startsWith("-") ? -Infinity : Infinity) : Number(found);
+  }
+
+  shape(): number[] {
+    this.expect("[");
+    return this.list("]", () => Number(this.#match(/\d+/) ?? this.wrong("an extent")));
   }
 
   id(): number {
@@ -69,8 +114,7 @@ export class Scanner {
   type(): TensorType {
     const dtype = this.word();
     if (!isDtype(dtype)) this.wrong("an element type");
-    this.expect("[");
-    return { dtype, shape: this.list("]", () => Number(this.#match(/\d+/) ?? this.wrong("an extent"))) };
+    return { dtype, shape: this.shape() };
   }
 
   elements(type: TensorType): Tensor {
@@ -94,13 +138,14 @@ export class Scanner {
     return found.endsWith("inf") ? (found.startsWith("-") ? -Infinity : Infinity) : Number(found);
   }
 
-  /** A parameter: JSON, or a tensor. */
-  parameter(): unknown {
-    if (this.tries("[")) return this.list("]", () => this.parameter());
+  /** A parameter: JSON, a tensor, or what `body` reads behind the word `graph`. */
+  parameter(body: () => unknown): unknown {
+    if (this.tries("[")) return this.list("]", () => this.parameter(body));
+    if (this.tries("graph ")) return body();
     for (const [word, value] of [["true", true], ["false", false], ["null", null]] as const) if (this.tries(`${word}\\b`)) return value;
     const number = this.#match(/-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/);
     if (number !== undefined) return Number(number);
-    if (this.#text.slice(this.#at).trimStart().startsWith('"')) return this.string();
+    if (this.#ahead('"')) return this.string();
     return this.elements(this.type());
   }
 }

@@ -4,6 +4,8 @@
 export interface TilingContext {
   /** Whether a tiling that takes at least so many cycles is still of interest. */
   readonly worthwhile: (cycles: number) => boolean;
+  /** Told of a tiling that takes so many cycles, before it is yielded: what takes longer is of no interest any more. */
+  readonly promise?: (cycles: number) => void;
   /** The dimension that holds the samples of a batch: it always gets a loop, so that the code is the same for every batch. */
   readonly batchDim?: number;
 }

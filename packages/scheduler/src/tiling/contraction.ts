@@ -1,10 +1,10 @@
 /** @file Tilings of a contraction: row tile, column tile, split of k, loop order, residency and dataflow, searched exhaustively over a short list. */
-import { bytesOf } from "@systole/base";
+import { bytesOf, internal } from "@systole/base";
 import { limits, type Machine } from "@systole/isa";
-import type { Kernel } from "../kernel.ts";
-import type { Level, Operand, TiledKernel, TilingChoice } from "../schedule.ts";
-import { blockCycles, blockLatency, predict, storeTraffic } from "./cost.ts";
-import { align, bufferOf, externalOrder, kernelOrder, makeOperand, ringOf } from "./operand.ts";
+import type { Access, Kernel } from "../kernel.ts";
+import type { Box, Level, Operand, TiledKernel, TilingChoice } from "../schedule.ts";
+import { allLoadCycles, blockCycles, blockLatency, predict, storeTraffic } from "./cost.ts";
+import { align, boxOf, bufferOf, externalOrder, kernelOrder, noBuffer, operandOf, residency, ringOf, scopeOf, type Residence } from "./operand.ts";
 import { laneCycles } from "./vectorCost.ts";
 import { suffixTiles, type TilingContext } from "./choices.ts";
 
@@ -22,20 +22,36 @@ function rolesOf(kernel: Kernel): Roles {
 }
 
 /**
- * Every legal tiling of the list. `worthwhile` is asked with the cycles of the array alone before the rest of a candidate is worked out.
+ * Every legal tiling of the list. `worthwhile` is asked with the cycles of the array alone, then with those of the loads alone, before the rest of
+ * a candidate is worked out; so that it knows early, those that keep the array busiest are worked out first.
  */
 export function* contractionTilings(kernel: Kernel, machine: Machine, context: TilingContext): Generator<TiledKernel> {
-  const roles = rolesOf(kernel);
-  for (const blocking of blockings(kernel, machine, roles)) {
-    if (blockSizes(roles, blocking).sumBytes > machine.accumulators.bytes) continue;
-    const arrayCycles = totalArrayCycles(kernel, roles, blocking, machine);
-    if (!context.worthwhile(arrayCycles)) continue;
-    for (const order of ["rows-outer", "columns-outer"] as const) {
-      for (const keepX of [false, true]) {
-        for (const keepW of [false, true]) {
-          const tiled = build(kernel, machine, roles, { ...blocking, order, keepX, keepW }, context, arrayCycles);
-          if (tiled !== undefined) yield tiled;
-        }
+  const problem = problemOf(kernel, machine, context);
+  const { roles } = problem;
+  const all = [...blockings(kernel, machine, roles)].filter((blocking) => blockSizes(roles, blocking).sumBytes <= machine.accumulators.bytes)
+    .map((blocking) => ({ ...blocking, arrayCycles: totalArrayCycles(kernel, roles, blocking, machine) }));
+  if (context.promise !== undefined) {
+    const busiest = [...all].sort((a, b) => a.arrayCycles - b.arrayCycles).slice(0, promisingBlockings);
+    for (const blocking of busiest) for (const tiled of variants(problem, blocking)) context.promise(tiled.predicted.cycles);
+  }
+  for (const blocking of all) {
+    if (context.worthwhile(blocking.arrayCycles)) yield* variants(problem, blocking);
+  }
+}
+
+/** Enough to find a tiling that is nearly the best. */
+const promisingBlockings = 24;
+
+/** Loop orders and what stays over them. */
+function* variants(problem: Problem, blocking: Blocking): Generator<TiledKernel> {
+  const boxes = problem.accesses.map(({ access, order }) => boxOf(access, blocking.tile, order));
+  for (const order of ["rows-outer", "columns-outer"] as const) {
+    const nest = nestOf(problem, blocking, order, boxes);
+    if (nest === undefined) continue;
+    for (const keepX of [false, true]) {
+      for (const keepW of [false, true]) {
+        const tiled = build(problem, nest, { ...blocking, order, keepX, keepW });
+        if (tiled !== undefined) yield tiled;
       }
     }
   }
@@ -43,14 +59,40 @@ export function* contractionTilings(kernel: Kernel, machine: Machine, context: T
 
 /** The tiling that follows from decisions made for a kernel of the same structure; undefined where it does not fit. */
 export function realiseContraction(kernel: Kernel, machine: Machine, choice: TilingChoice, context: TilingContext): TiledKernel | undefined {
-  const roles = rolesOf(kernel);
-  return build(kernel, machine, roles, choice, context, totalArrayCycles(kernel, roles, choice, machine));
+  const problem = problemOf(kernel, machine, context);
+  const blocking = { ...choice, arrayCycles: totalArrayCycles(kernel, problem.roles, choice, machine) };
+  const nest = nestOf(problem, blocking, choice.order, problem.accesses.map(({ access, order }) => boxOf(access, choice.tile, order)));
+  return nest === undefined ? undefined : build(problem, nest, { ...choice, arrayCycles: blocking.arrayCycles });
+}
+
+/** A kernel on a machine, with what all its tilings share. */
+interface Problem {
+  readonly kernel: Kernel;
+  readonly machine: Machine;
+  readonly context: TilingContext;
+  readonly roles: Roles;
+  /** x, w, then the streams of the epilogue; `order` is that of their coordinates in the data cache. */
+  readonly accesses: readonly { readonly role: Operand["role"]; readonly access: Access; readonly order: readonly number[] }[];
+}
+
+function problemOf(kernel: Kernel, machine: Machine, context: TilingContext): Problem {
+  const { engine } = kernel;
+  if (engine.kind !== "contraction") return internal(`kernel ${kernel.name} is no contraction`);
+  const accesses = [
+    { role: "x" as const, access: engine.x, order: kernelOrder(engine.x) }, { role: "w" as const, access: engine.w, order: externalOrder(engine.w) },
+    ...kernel.epilogue.streams.map((access) => ({ role: "epilogue" as const, access, order: kernelOrder(access) })),
+  ];
+  return { kernel, machine, context, roles: rolesOf(kernel), accesses };
 }
 
 /** What the array sees: the tile of each dimension, the columns of one gemm, the dataflow. */
-type Blocking = Pick<TilingChoice, "tile" | "panelColumns" | "dataflow">;
+type Shape = Pick<TilingChoice, "tile" | "panelColumns" | "dataflow">;
 
-function* blockings(kernel: Kernel, machine: Machine, roles: Roles): Generator<Blocking> {
+interface Blocking extends Shape {
+  readonly arrayCycles: number;
+}
+
+function* blockings(kernel: Kernel, machine: Machine, roles: Roles): Generator<Shape> {
   const { rows: R, columns: C } = machine.array;
   const extent = (dim: number) => kernel.dims[dim]!.extent;
   const column = columnOf(roles);
@@ -80,13 +122,13 @@ function columnOf(roles: Roles): number | undefined {
 }
 
 /** Rows, contracted points and bytes of sums of one gemm. */
-function blockSizes(roles: Roles, b: Blocking): { M: number; K: number; sumBytes: number } {
+function blockSizes(roles: Roles, b: Shape): { M: number; K: number; sumBytes: number } {
   const M = roles.rows.reduce((n, dim) => n * b.tile[dim]!, 1);
   return { M, K: roles.contracted.reduce((n, dim) => n * b.tile[dim]!, 1), sumBytes: align(M * b.panelColumns * 4) };
 }
 
 /** Tile loops, outermost first; undefined where the order makes no difference or there are too many. */
-function levelsOf(kernel: Kernel, roles: Roles, choice: TilingChoice, context: TilingContext): readonly Level[] | undefined {
+function levelsOf({ kernel, roles, context }: Problem, choice: Shape, order: TilingChoice["order"]): readonly Level[] | undefined {
   const extent = (dim: number) => kernel.dims[dim]!.extent;
   const column = columnOf(roles);
   const { tile } = choice;
@@ -94,11 +136,11 @@ function levelsOf(kernel: Kernel, roles: Roles, choice: TilingChoice, context: T
     dims.filter((dim) => tile[dim]! < extent(dim) || dim === context.batchDim).map((dim) => ({ dim, step: tile[dim]!, count: Math.ceil(extent(dim) / tile[dim]!), kind }));
   const rowLevels = loop(roles.rows, "parallel");
   const columnLevels = loop(column === undefined ? [] : [column], "parallel");
-  if (choice.order === "columns-outer" && (rowLevels.length === 0 || columnLevels.length === 0)) return undefined;
+  if (order === "columns-outer" && (rowLevels.length === 0 || columnLevels.length === 0)) return undefined;
   const panels = column === undefined ? 1 : Math.ceil(tile[column]! / choice.panelColumns);
   const levels: Level[] = [
     ...loop([...roles.batch, ...roles.columns.slice(0, -1)], "parallel"),
-    ...(choice.order === "rows-outer" ? [...rowLevels, ...columnLevels] : [...columnLevels, ...rowLevels]),
+    ...(order === "rows-outer" ? [...rowLevels, ...columnLevels] : [...columnLevels, ...rowLevels]),
     ...loop(roles.contracted, "reduced"),
     ...(panels > 1 ? [{ dim: column!, step: choice.panelColumns, count: panels, kind: "panel" as const }] : []),
   ];
@@ -107,17 +149,29 @@ function levelsOf(kernel: Kernel, roles: Roles, choice: TilingChoice, context: T
   return levels.length > limits.levels || dimensions > limits.dimensions ? undefined : levels;
 }
 
-function build(kernel: Kernel, machine: Machine, roles: Roles, b: TilingChoice, context: TilingContext, arrayCycles: number): TiledKernel | undefined {
-  const engine = kernel.engine;
-  const levels = levelsOf(kernel, roles, b, context);
-  if (engine.kind !== "contraction" || levels === undefined) return undefined;
-  const place = (slots: number): Operand[] => [
-    makeOperand("x", engine.x, b.tile, levels, b.keepX, kernelOrder(engine.x), slots),
-    makeOperand("w", engine.w, b.tile, levels, b.keepW, externalOrder(engine.w), slots),
-    ...kernel.epilogue.streams.map((access) => makeOperand("epilogue", access, b.tile, levels, false, kernelOrder(access), 2)),
-  ];
-  const fewest = place(2);
-  if ((b.keepX && !mayKeep(fewest[0]!, levels, context)) || (b.keepW && !mayKeep(fewest[1]!, levels, context))) return undefined;
+/** The loops of a blocking in one order, and each operand with two slots: x and w also where they are kept, if that makes a difference. */
+interface Nest {
+  readonly levels: readonly Level[];
+  readonly residences: readonly Residence[];
+  readonly plain: readonly Operand[];
+  readonly keptX: Operand | undefined;
+  readonly keptW: Operand | undefined;
+}
+
+function nestOf(problem: Problem, blocking: Blocking, order: TilingChoice["order"], boxes: readonly Box[]): Nest | undefined {
+  const levels = levelsOf(problem, blocking, order);
+  if (levels === undefined) return undefined;
+  const residences = problem.accesses.map(({ role, access }) => residency(access, levels, scopeOf(role, levels)));
+  const operand = (i: number, keep: boolean) => operandOf(problem.accesses[i]!.role, problem.accesses[i]!.access, boxes[i]!, levels, residences[i]!, keep, 2);
+  const kept = (i: number) => { if (problem.accesses[i]!.access.direct === true) return undefined; const made = operand(i, true); return mayKeep(made, levels, problem.context) ? made : undefined; };
+  return { levels, residences, plain: problem.accesses.map((_, i) => operand(i, false)), keptX: kept(0), keptW: kept(1) };
+}
+
+function build({ kernel, machine, context, roles, accesses }: Problem, { levels, residences, plain, keptX, keptW }: Nest, b: TilingChoice & Blocking): TiledKernel | undefined {
+  if ((b.keepX && keptX === undefined) || (b.keepW && keptW === undefined)) return undefined;
+  const { arrayCycles, ...choice } = b;
+  const fewest = [b.keepX ? keptX! : plain[0]!, b.keepW ? keptW! : plain[1]!, ...plain.slice(2)];
+  const slots = (count: number): Operand[] => fewest.map((o, i) => (i < 2 ? operandOf(o.role, accesses[i]!.access, o.box, levels, residences[i]!, i === 0 ? b.keepX : b.keepW, count) : o));
 
   const { M, K, sumBytes } = blockSizes(roles, b);
   const column = columnOf(roles);
@@ -130,24 +184,26 @@ function build(kernel: Kernel, machine: Machine, roles: Roles, b: TilingChoice, 
   const sums = { memory: "accumulator" as const, slots: sumSlots, slotBytes: sumBytes, address: 0, ring: ringOf(levels, panelRing, sumSlots), dependent: panelRing };
 
   // As many slots as there is room for, up to four: the loads then run further ahead.
-  const outBytes = align(M * b.panelColumns * bytesOf(kernel.epilogue.dtype));
+  const direct = kernel.output.direct === true;
+  const outBytes = direct ? 0 : align(M * b.panelColumns * bytesOf(kernel.epilogue.dtype));
   const bytesOfAll = (all: readonly Operand[]) => all.reduce((sum, o) => sum + o.buffer.slots * o.buffer.slotBytes, 0);
   const capacity = machine.dataCache.bytes - Math.min(2, sequence) * outBytes;
   if (bytesOfAll(fewest) > capacity) return undefined;
-  const operands = [4, 3].map(place).find((all) => bytesOfAll(all) <= capacity) ?? fewest;
+  if (!context.worthwhile(Math.floor(fewest.reduce((sum, o) => sum + allLoadCycles(o, levels, machine), 0)))) return undefined;
+  const operands = [4, 3].map(slots).find((all) => bytesOfAll(all) <= capacity) ?? fewest;
   // All panels of a tile finish their sums together: with a slot each, none holds up the accumulators.
   const room = Math.floor((machine.dataCache.bytes - bytesOfAll(operands)) / outBytes);
-  const staging = bufferOf(outBytes, levels, panelRing, [], Math.min(room, Math.max(2, Math.min(8, panelCount))), "cache");
+  const staging = direct ? noBuffer(levels) : bufferOf(outBytes, levels, panelRing, [], Math.min(room, Math.max(2, Math.min(8, panelCount))), "cache");
 
   const lanes = machine.vector.lanes;
   const outputs = kernel.dims.slice(0, kernel.parallel).reduce((n, d) => n * d.extent, 1);
   const predicted = predict({
-    kernel, levels, operands, machine, arrayCycles, vectorCycles: Math.ceil(outputs / lanes) * laneCycles(kernel.epilogue), stores: sequence, blocksPerIteration: panelCount,
+    kernel, levels, operands, machine, arrayCycles, vectorCycles: Math.ceil(outputs / lanes) * laneCycles(kernel.epilogue), stores: sequence, storePoints: M * b.panelColumns, blocksPerIteration: panelCount,
     storeBytes: storeTraffic(kernel.output, b.tile.map((t, dim) => (dim === column ? b.panelColumns : t)), machine),
     tailCycles: Math.ceil(machine.array.rows / machine.array.weightRowsPerCycle) + blockLatency({ rows: M, contracted: K, columns: b.panelColumns, dataflow: b.dataflow }, machine)
       + Math.ceil((M * b.panelColumns) / lanes) + machine.vector.latencyCycles,
   });
-  return { kernel, choice: b, levels, tile: b.tile, dataflow: b.dataflow, panelColumns: b.panelColumns, operands, sums, staging, predicted };
+  return { kernel, choice, levels, tile: b.tile, dataflow: b.dataflow, panelColumns: b.panelColumns, operands, sums, staging, predicted };
 }
 
 /** Keeping only differs from reloading where dependent levels lie inside; it may not take slots for every sample of the batch. */
@@ -162,7 +218,7 @@ function dependsOnLevel(operand: Operand, levels: readonly Level[], level: numbe
 }
 
 /** Cycles of all blocks: full tiles and the tails of rows, columns and contracted dimensions. */
-function totalArrayCycles(kernel: Kernel, roles: Roles, b: Blocking, machine: Machine): number {
+function totalArrayCycles(kernel: Kernel, roles: Roles, b: Shape, machine: Machine): number {
   const extent = (dim: number) => kernel.dims[dim]!.extent;
   const parts = (dims: readonly number[]) => dims.reduce<readonly Part[]>((all, dim) => all.flatMap((r) => partsOf(extent(dim), b.tile[dim]!).map((o) => ({ size: r.size * o.size, times: r.times * o.times }))), [{ size: 1, times: 1 }]);
   const column = columnOf(roles);

@@ -42,6 +42,18 @@ export function storeTraffic(access: Access, tile: readonly number[], machine: M
   return runs * Math.ceil(run / burst) * burst;
 }
 
+/** Cycles of the load unit for all loads of an operand. */
+export function allLoadCycles(operand: Operand, levels: readonly Level[], machine: Machine): number {
+  if (operand.access.direct === true) return 0;
+  return loadCyclesOf(operand, machine) * loadCount(operand, levels);
+}
+
+/** Cycles of the load unit for one box. Inside the data cache a lane moves one element a cycle. */
+function loadCyclesOf({ access, box }: Operand, machine: Machine): number {
+  if (access.tensor.memory !== "cache") return boxTraffic(access, box, machine) / machine.external.readBytesPerCycle;
+  return Math.ceil(box.extents.reduce((points, extent) => points * extent, 1) / machine.vector.lanes);
+}
+
 function burstsOf(run: number, burst: number): number {
   // A run that is no multiple of a burst starts anywhere: on average it touches one more.
   return run % burst === 0 ? run / burst : Math.ceil((run - 1) / burst + 0.5);
@@ -84,8 +96,9 @@ export interface CostInput {
   readonly machine: Machine;
   readonly arrayCycles: number;
   readonly vectorCycles: number;
-  /** Bytes of one store and how many there are. */
+  /** Bytes and elements of one store and how many there are. */
   readonly storeBytes: number;
+  readonly storePoints: number;
   readonly stores: number;
   /** Blocks that the engine executes in one iteration of the tile loops. */
   readonly blocksPerIteration: number;
@@ -98,12 +111,18 @@ export interface CostInput {
  * read); and its computation plus what of the loads is not hidden by the blocks that the queue lets the controller run ahead.
  */
 export function predict(input: CostInput): Prediction {
-  const { machine, operands, levels, arrayCycles, vectorCycles } = input;
-  const { readBytesPerCycle, writeBytesPerCycle, latencyCycles } = machine.external;
+  const { machine, levels, arrayCycles, vectorCycles } = input;
+  const operands = input.operands.filter((o) => o.access.direct !== true);
+  const { readBytesPerCycle, writeBytesPerCycle } = machine.external;
+  const isExternal = (access: Access) => access.tensor.memory !== "cache";
+  const loadsExternal = operands.filter((o) => isExternal(o.access));
+  const storesExternal = isExternal(input.kernel.output);
+  const latencyCycles = loadsExternal.length > 0 ? machine.external.latencyCycles : machine.vector.latencyCycles;
   const iterations = Math.max(1, levels.filter((l) => l.kind !== "panel").reduce((n, l) => n * l.count, 1));
-  const transfers = operands.map((o) => ({ cycles: boxTraffic(o.access, o.box, machine) / readBytesPerCycle, times: loadCount(o, levels), slots: o.buffer.slots }));
+  const transfers = operands.map((o) => ({ cycles: loadCyclesOf(o, machine), times: loadCount(o, levels), slots: o.buffer.slots }));
   const loadCycles = Math.ceil(transfers.reduce((sum, t) => sum + t.cycles * t.times, 0));
-  const storeCycles = Math.ceil((input.storeBytes * input.stores) / writeBytesPerCycle);
+  const laneCyclesOfStore = input.kernel.output.direct === true ? 0 : Math.ceil(input.storePoints / machine.vector.lanes);
+  const storeCycles = storesExternal ? Math.ceil((input.storeBytes * input.stores) / writeBytesPerCycle) : laneCyclesOfStore * input.stores;
   const engine = Math.max(arrayCycles, vectorCycles);
   const each = transfers.filter((t) => t.times === iterations);
   const rare = transfers.filter((t) => t.times < iterations && t.times > 1);
@@ -121,9 +140,11 @@ export function predict(input: CostInput): Prediction {
   const boundBy = busiest === arrayCycles && arrayCycles > 0 ? "array" : busiest === loadCycles ? "load" : busiest === vectorCycles ? "vector" : "store";
   const firstLoad = transfers.reduce((sum, t) => sum + t.cycles, 0) + (operands.length > 0 ? latencyCycles : 0);
   const lead = boundBy === "load" ? compute + latencyCycles : firstLoad;
-  const lastStore = (boundBy === "store" ? 0 : input.storeBytes / writeBytesPerCycle) + latencyCycles;
+  const oneStore = storesExternal ? input.storeBytes / writeBytesPerCycle : laneCyclesOfStore;
+  const lastStore = (boundBy === "store" ? 0 : oneStore) + (storesExternal ? machine.external.latencyCycles : machine.vector.latencyCycles);
+  const externalLoadCycles = Math.ceil(loadsExternal.reduce((sum, o) => sum + allLoadCycles(o, levels, machine), 0));
   return {
     cycles: Math.ceil(busy + lead + input.tailCycles + lastStore), arrayCycles, loadCycles, storeCycles, vectorCycles,
-    readBytes: loadCycles * readBytesPerCycle, writeBytes: input.storeBytes * input.stores, boundBy,
+    readBytes: externalLoadCycles * readBytesPerCycle, writeBytes: storesExternal ? input.storeBytes * input.stores : 0, boundBy,
   };
 }

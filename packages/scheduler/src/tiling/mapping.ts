@@ -5,8 +5,8 @@ import type { Kernel } from "../kernel.ts";
 import type { Level, Operand, TiledKernel } from "../schedule.ts";
 import { extentChoices, suffixTiles, type TilingContext } from "./choices.ts";
 import { predict, storeTraffic } from "./cost.ts";
-import { align, bufferOf, externalOrder, kernelOrder, makeOperand } from "./operand.ts";
-import { denseStrides, operandStrides, passCycles } from "./vectorCost.ts";
+import { align, bufferOf, externalOrder, kernelOrder, makeOperand, noBuffer } from "./operand.ts";
+import { denseStrides, directStrides, operandStrides, passCycles } from "./vectorCost.ts";
 
 export function* mappingTilings(kernel: Kernel, machine: Machine, context: TilingContext): Generator<TiledKernel> {
   const parallel = kernel.dims.slice(0, kernel.parallel).map((d) => d.extent);
@@ -61,7 +61,7 @@ export function realiseMapping(kernel: Kernel, machine: Machine, tile: readonly 
   const scan = engine.kind === "reduction" && engine.reduction.includes("scan");
   const parallelLevels = levels.map((_, i) => i).filter((i) => levels[i]!.kind === "parallel");
   const points = tile.slice(0, scan ? tile.length : kernel.parallel).reduce((a, b) => a * b, 1);
-  const staging = bufferOf(align(points * bytesOf(kernel.epilogue.dtype)), levels, parallelLevels, [], 2, "cache");
+  const staging = kernel.output.direct === true ? noBuffer(levels) : bufferOf(align(points * bytesOf(kernel.epilogue.dtype)), levels, parallelLevels, [], 2, "cache");
   const hasReducedLevel = levels.some((l) => l.kind === "reduced");
   const trivialEpilogue = kernel.epilogue.stages.length === 0 && kernel.epilogue.streams.length === 0;
   const combines = engine.kind === "scatter" && engine.combine !== undefined;
@@ -76,7 +76,7 @@ export function realiseMapping(kernel: Kernel, machine: Machine, tile: readonly 
   const stores = parallelLevels.reduce((n, i) => n * levels[i]!.count, 1);
   const vectorCycles = tiles * engineCycles(kernel, tile, operands, machine) + (trivialEpilogue && engine.kind !== "none" ? 0 : stores * epilogueCycles(kernel, tile, operands, machine)) + tiles;
   const predicted = predict({
-    kernel, levels, operands, machine, arrayCycles: 0, vectorCycles, stores, blocksPerIteration: 1,
+    kernel, levels, operands, machine, arrayCycles: 0, vectorCycles, stores, storePoints: points, blocksPerIteration: 1,
     storeBytes: storeTraffic(kernel.output, tile, machine), tailCycles: Math.ceil(vectorCycles / tiles) + 2 * machine.vector.latencyCycles,
   });
   const choice = { tile, panelColumns: 0, dataflow: "weight-stationary", order: "rows-outer", keepX: false, keepW: false } as const;
@@ -95,7 +95,7 @@ function engineCycles(kernel: Kernel, tile: readonly number[], operands: readonl
 
 /** Cycles of the elementwise pass over one tile of results. */
 function epilogueCycles(kernel: Kernel, tile: readonly number[], operands: readonly Operand[], machine: Machine): number {
-  const target = denseStrides(tile, kernel.parallel, bytesOf(kernel.epilogue.dtype));
+  const target = kernel.output.direct === true ? directStrides(kernel.output) : denseStrides(tile, kernel.parallel, bytesOf(kernel.epilogue.dtype));
   const strides = [...operands.filter((o) => o.role === "epilogue").map(operandStrides), target];
   return passCycles({ operands: strides, tile, kept: kernel.parallel, to: kernel.parallel, chain: kernel.epilogue }, machine);
 }

@@ -50,6 +50,11 @@ export function bufferOf(slotBytes: number, levels: readonly Level[], dependent:
   return { memory, slots, slotBytes, address: 0, ring: ringOf(levels, dependent, slots), dependent };
 }
 
+/** Of what is read or written where it lies. */
+export function noBuffer(levels: readonly Level[]): Buffer {
+  return { memory: "cache", slots: 1, slotBytes: 0, address: 0, ring: levels.map(() => 0), dependent: [] };
+}
+
 /** Slot = running index over the dependent levels, modulo the number of slots. */
 export function ringOf(levels: readonly Level[], dependent: readonly number[], slots: number): number[] {
   const ring = levels.map(() => 0);
@@ -62,8 +67,14 @@ export function ringOf(levels: readonly Level[], dependent: readonly number[], s
   return ring;
 }
 
+export interface Residence {
+  readonly dependent: readonly number[];
+  readonly free: readonly number[];
+  readonly optional: readonly number[];
+}
+
 /** How an operand can be kept: never reloaded inside a level it does not depend on where no dependent level lies inside; others on choice. */
-export function residency(access: Access, levels: readonly Level[], scope: readonly number[]): { dependent: number[]; free: number[]; optional: number[] } {
+export function residency(access: Access, levels: readonly Level[], scope: readonly number[]): Residence {
   const dependent = scope.filter((level) => dependsOn(access, levels[level]!.dim));
   const others = scope.filter((level) => !dependent.includes(level));
   const free = others.filter((level) => !dependent.some((d) => d > level && levels[d]!.count > 1));
@@ -76,10 +87,13 @@ export function scopeOf(role: Operand["role"], levels: readonly Level[]): number
 }
 
 export function makeOperand(role: Operand["role"], access: Access, tile: readonly number[], levels: readonly Level[], keep: boolean, order: readonly number[], slots: number): Operand {
-  const scope = scopeOf(role, levels);
-  const { dependent, free, optional } = residency(access, levels, scope);
+  return operandOf(role, access, boxOf(access, tile, order), levels, residency(access, levels, scopeOf(role, levels)), keep, slots);
+}
+
+/** With what depends on the tile alone, and on the levels alone, already known. */
+export function operandOf(role: Operand["role"], access: Access, box: Box, levels: readonly Level[], { dependent, free, optional }: Residence, keep: boolean, slots: number): Operand {
+  if (access.direct === true) return { role, access, box, buffer: noBuffer(levels), resident: [] };
   const kept = keep ? optional : [];
-  const box = boxOf(access, tile, order);
   return { role, access, box, buffer: bufferOf(box.bytes, levels, dependent, kept, slots, "cache"), resident: [...free, ...kept].sort((a, b) => a - b) };
 }
 

@@ -1,14 +1,20 @@
 /** @file Cycles of the vector unit for one tile, by the rule of docs/timing-model.md: innermost runs of points, packed in groups of lanes. */
-import { elementwiseOps } from "@systole/base";
+import { bytesOf, elementwiseOps } from "@systole/base";
 import type { Machine } from "@systole/isa";
-import type { Chain, Reduction } from "../kernel.ts";
+import { strideAlong, type Access, type Chain, type Reduction } from "../kernel.ts";
 import type { Operand } from "../schedule.ts";
 
 /** Strides of one operand of a pass, in bytes per dimension of the kernel. */
 export type Strides = (dim: number) => number;
 
 export function operandStrides(operand: Operand): Strides {
+  if (operand.access.direct === true) return directStrides(operand.access);
   return (dim) => operand.access.coordinates.reduce((sum, c, i) => sum + c.terms.reduce((s, t) => s + (t.dim === dim ? t.factor * operand.box.strides[i]! : 0), 0), 0);
+}
+
+export function directStrides(access: Access): Strides {
+  const width = bytesOf(access.tensor.type.dtype);
+  return (dim) => strideAlong(access, dim) * width;
 }
 
 /** A tile of results stored densely, dimensions 0..count-1; others do not move it. */

@@ -6,12 +6,10 @@
 import { elementCount, fail, formatType, isFloat, tensor, type Tensor, type TensorType } from "@systole/base";
 import { declaredInputs, importModel, type ImportedModel, type ImportOptions } from "@systole/frontend-onnx";
 import { buildLossNamed, trainableParameters, type LossPiece, type Program } from "@systole/ir";
-import { hessianFree, planSquares, profileNamed, type Problem, type Profile } from "@systole/training";
+import type { Problem, Profile } from "@systole/training";
 import { atScores } from "../scores.ts";
+import { checkOptions, profileOf, programOf, type AlgorithmOptions } from "./algorithm.ts";
 import { planBatches, type BatchOptions, type Batches } from "./batches.ts";
-
-export const optimizers = ["hessian-free", "sgd", "adam"] as const;
-export type OptimizerName = (typeof optimizers)[number];
 
 /** What a network, its loss and its data are. */
 export interface ProblemOptions extends Omit<ImportOptions, "batch" | "shapes"> {
@@ -23,26 +21,7 @@ export interface ProblemOptions extends Omit<ImportOptions, "batch" | "shapes"> 
   readonly sampleAxes?: Readonly<Record<string, number>>;
 }
 
-export interface TrainingOptions extends ProblemOptions {
-  readonly optimizer: OptimizerName;
-  readonly profile?: string;
-  /** Outer steps at most. */
-  readonly iterations: number;
-  readonly cgIterations?: number;
-  readonly gradientBatch?: number;
-  readonly curvatureBatch?: number;
-  readonly microBatch?: number;
-  readonly lambda?: number;
-  readonly structuralDamping?: number;
-  readonly preconditioner?: boolean;
-  readonly weightDecay?: number;
-  readonly learningRate?: number;
-  readonly momentum?: number;
-  readonly gradientTolerance?: number;
-  readonly progressTolerance?: number;
-  readonly init?: "keep" | "sparse";
-  readonly seed?: number;
-}
+export interface TrainingOptions extends ProblemOptions, AlgorithmOptions {}
 
 export interface BuiltProblem {
   readonly model: ImportedModel;
@@ -64,12 +43,16 @@ export function typesOf(data: ReadonlyMap<string, Tensor>): Map<string, TensorTy
 }
 
 export function buildTraining(bytes: Uint8Array, data: ReadonlyMap<string, TensorType>, options: TrainingOptions): BuiltTraining {
-  const hessian = options.optimizer === "hessian-free";
-  const profile = hessian ? profileNamed(options.profile ?? "martens") : undefined;
-  const built = buildProblem(bytes, data, options, {
-    curvaturePart: profile?.name === "device-text" ? 1 : profile?.name === "rnn" ? 1 / 10 : 1 / 8, ...(hessian ? {} : { defaultBatch: 64 }), ...pick(options, ["microBatch", "gradientBatch", "curvatureBatch"]),
-  });
-  return { ...built, profile, program: programOf(built.problem, profile, built.batches, options) };
+  checkOptions(options);
+  const profile = profileOf(options);
+  const built = buildProblem(bytes, data, options, { ...batchDefaults(profile), ...pick(options, ["microBatch", "gradientBatch", "curvatureBatch"]) });
+  return { ...built, profile, ...programOf(built.problem, built.batches, options) };
+}
+
+/** Undefined: an algorithm of mini-batches. */
+function batchDefaults(profile: Profile | undefined): Pick<BatchOptions, "curvaturePart" | "defaultBatch"> {
+  if (profile === undefined) return { curvaturePart: 1, defaultBatch: 64 };
+  return { curvaturePart: { "device-text": 1, rnn: 1 / 10 }[profile.name] ?? 1 / 8 };
 }
 
 /** `cuts` says how batches are chosen. */
@@ -98,20 +81,6 @@ export function buildProblem(bytes: Uint8Array, data: ReadonlyMap<string, Tensor
     samples: [...model.inputs.map(({ name, type }) => ({ name, type, axis: axisOf(name) })), { name: targetName, type: target, axis: axisOf(targetName) }],
   };
   return { model, problem, batches, notes: [...model.warnings, ...batches.notes] };
-}
-
-function programOf(problem: Problem, profile: Profile | undefined, batches: Batches, options: TrainingOptions): Program {
-  const common = {
-    iterations: options.iterations, gradientTolerance: options.gradientTolerance ?? 1e-10, progressTolerance: options.progressTolerance ?? (batches.gradientBatch === batches.sampleCount ? 0 : -1),
-    gradientBatch: batches.gradientBatch, weightDecay: options.weightDecay ?? 0, seed: BigInt(options.seed ?? 0),
-  };
-  if (profile === undefined) return fail("E0603", `optimizer ${options.optimizer}`);
-  const lambda = options.lambda ?? profile.lambda;
-  if (!(lambda > 0 && lambda < Infinity)) fail("E0603", `lambda is ${lambda}`, {}, ["It must be positive: the rule of Levenberg and Marquardt multiplies it, and 0 stays 0."]);
-  return hessianFree(problem, {
-    ...common, profile, lambda, cgIterations: options.cgIterations ?? profile.cgIterations, curvatureBatch: batches.curvatureBatch,
-    preconditioner: options.preconditioner ?? profile.preconditioner ? planSquares(problem) : undefined, structuralDamping: undefined,
-  });
 }
 
 /**

@@ -1,0 +1,30 @@
+/**
+ * @file Kernels on tensors in the data cache without copies: the units address the tensor itself. Not where an access is padded, where rows are
+ * looked up, or where the vector unit behind the array would walk across the lanes: there a copy, which transposes at no cost, is better.
+ */
+import { limits } from "@systole/isa";
+import { strideAlong, type Access, type Chain, type Engine, type Kernel } from "./kernel.ts";
+
+/** The kernel with every access direct that can be; undefined where none can. */
+export function directForm(kernel: Kernel): Kernel | undefined {
+  const { engine, epilogue, output } = kernel;
+  // Loops over single points become dimensions; rows, contracted and columns take one each at least.
+  if (engine.kind === "gather" || engine.kind === "scatter" || kernel.dims.length + 2 > limits.dimensions) return undefined;
+  let found = false;
+  const mark = (access: Access): Access => {
+    if (access.tensor.memory !== "cache" || access.coordinates.some((c) => c.padded)) return access;
+    found = true;
+    return { ...access, direct: true };
+  };
+  const streams = (chain: Chain, mayMark: (access: Access) => boolean): Chain => ({ ...chain, streams: chain.streams.map((access) => (mayMark(access) ? mark(access) : access)) });
+  const alongLanes = (access: Access) => engine.kind !== "contraction" || kernel.parallel === 0 || [0, 1].includes(strideAlong(access, kernel.parallel - 1));
+  const marked: Engine = engine.kind === "contraction" ? { ...engine, x: mark(engine.x), w: mark(engine.w) }
+    : engine.kind === "reduction" ? { ...engine, chain: streams(engine.chain, () => true) } : engine;
+  const result = { ...kernel, engine: marked, epilogue: streams(epilogue, alongLanes), output: mayWriteDirectly(kernel) && alongLanes(output) ? mark(output) : output };
+  return found ? result : undefined;
+}
+
+/** A fold without an epilogue would write while it still reads. */
+function mayWriteDirectly({ engine, epilogue }: Kernel): boolean {
+  return engine.kind !== "reduction" || (!engine.reduction.includes("scan") && (epilogue.stages.length > 0 || epilogue.streams.length > 0));
+}

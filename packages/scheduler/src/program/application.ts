@@ -1,0 +1,127 @@
+/**
+ * @file A graph applied to pieces of program tensors: its kernels, and which of its tensors are pieces, temporaries or constants.
+ *
+ * A graph is applied as a whole, so an output may lie where an input lies. It is written there at once where nothing that reads the
+ * old content comes later: other kernels read it before, the writing kernel reads point by point what it overwrites. Elsewhere
+ * the output is a temporary that is copied when all kernels have run.
+ */
+import { bytesOf, elementCount, type Dtype } from "@systole/base";
+import { removeDeadCode, type Graph } from "@systole/ir";
+import { collapseKernel } from "../collapse.ts";
+import { accessOf } from "../form/access.ts";
+import { formKernels } from "../form/form.ts";
+import { readsOf, strideAlong, type Access, type Kernel, type ScheduledTensor } from "../kernel.ts";
+import { wholeView } from "../view.ts";
+
+/** Bytes of a program tensor, in the row that a scalar chooses. */
+export interface Piece {
+  readonly tensor: string;
+  readonly offsetBytes: number;
+  readonly bytes: number;
+  readonly dtype: Dtype;
+  readonly row?: string;
+}
+
+/** The kernels of a graph, before anything is bound. */
+export interface Formed {
+  readonly name: string;
+  readonly kernels: readonly Kernel[];
+  readonly tensors: readonly ScheduledTensor[];
+  readonly inputs: ReadonlyMap<string, ScheduledTensor>;
+  readonly outputs: ReadonlyMap<string, ScheduledTensor>;
+}
+
+export interface Application {
+  readonly name: string;
+  readonly kernels: readonly Kernel[];
+  /** By the id of the graph's tensor. */
+  readonly pieces: ReadonlyMap<number, Piece>;
+  readonly temporaries: readonly ScheduledTensor[];
+  readonly constants: readonly ScheduledTensor[];
+}
+
+/** An application and how often it is expected to run. */
+export interface Weighted {
+  readonly application: Application;
+  readonly weight: number;
+}
+
+/** Only what the named outputs need. */
+export function formGraph(graph: Graph, outputs: ReadonlySet<string>): Formed {
+  const formed = formKernels(removeDeadCode({ ...graph, outputs: graph.outputs.filter(({ name }) => outputs.has(name)) }));
+  const kernels = formed.kernels.map((kernel) => collapseKernel({ ...kernel, name: `${graph.name}/${kernel.name}` }));
+  return { ...formed, name: graph.name, kernels };
+}
+
+/** No graph has this name. */
+export const copyName = "(copy)";
+
+/** The graph that copies `count` elements. */
+export function formCopy(dtype: Dtype, count: number): Formed {
+  const tensor = (id: number, kind: "input" | "output"): ScheduledTensor => ({ id, name: kind, kind, type: { dtype, shape: [count] } });
+  const [from, to] = [tensor(0, "input"), tensor(1, "output")];
+  return { name: copyName, kernels: count === 0 ? [] : [copyKernel(copyName, from, to)], tensors: [from, to], inputs: new Map([["from", from]]), outputs: new Map([["to", to]]) };
+}
+
+/** Decides for every output whether it is written in its place. `outputs` in the order in which they are written. */
+export function bindGraph(formed: Formed, inputs: ReadonlyMap<string, Piece>, outputs: ReadonlyMap<string, Piece>): Application {
+  const pieces = new Map([...inputs].map(([name, piece]) => [formed.inputs.get(name)!.id, piece]));
+  const read = [...pieces];
+  const temporaries = formed.tensors.filter((t) => t.kind === "temporary");
+  const copies: Kernel[] = [];
+  for (const [name, piece] of outputs) {
+    const tensor = formed.outputs.get(name)!;
+    const old = new Set(read.filter(([, other]) => overlap(piece, other)).map(([id]) => id));
+    const alone = [...outputs].every(([other, place]) => other === name || !overlap(piece, place));
+    const samePlace = (id: number) => { const other = pieces.get(id)!; return other.row === piece.row ? other.offsetBytes - piece.offsetBytes : undefined; };
+    if (alone && mayOverwrite(formed.kernels, tensor, old, samePlace)) {
+      pieces.set(tensor.id, piece);
+      continue;
+    }
+    temporaries.push({ ...tensor, kind: "temporary" });
+    const target: ScheduledTensor = { ...tensor, id: formed.tensors.length + copies.length };
+    pieces.set(target.id, piece);
+    copies.push(copyKernel(`${formed.name}/${name}.copy`, tensor, target));
+  }
+  const kernels = [...formed.kernels, ...copies];
+  const used = new Set(kernels.flatMap((kernel) => [...readsOf(kernel), kernel.output].map((access) => access.tensor.id)));
+  return { name: formed.name, kernels, pieces, temporaries: temporaries.filter((t) => used.has(t.id)), constants: formed.tensors.filter((t) => t.kind === "constant" && used.has(t.id)) };
+}
+
+/** Pieces in different rows may be the same row: scalars are not known here. */
+function overlap(a: Piece, b: Piece): boolean {
+  return a.tensor === b.tensor && a.offsetBytes < b.offsetBytes + b.bytes && b.offsetBytes < a.offsetBytes + a.bytes;
+}
+
+/** Whether kernels may write `output` over the inputs `old`. `distanceBytes`: from the output to an input, where both lie in one row. */
+function mayOverwrite(kernels: readonly Kernel[], output: ScheduledTensor, old: ReadonlySet<number>, distanceBytes: (id: number) => number | undefined): boolean {
+  if (old.size === 0) return true;
+  const writers = kernels.flatMap((kernel, position) => (kernel.output.tensor.id === output.id ? [position] : []));
+  const first = writers[0] ?? kernels.length;
+  return kernels.every((kernel, position) => readsOf(kernel).every((access) => {
+    if (!old.has(access.tensor.id) || position < first) return true;
+    if (position > first || writers.length > 1) return false;
+    const distance = distanceBytes(access.tensor.id);
+    return distance !== undefined && readsWhatItOverwrites(kernel, access, distance);
+  }));
+}
+
+/** Point by point, so that a tile reads nothing that another tile writes. */
+function readsWhatItOverwrites(kernel: Kernel, access: Access, distanceBytes: number): boolean {
+  if (kernel.engine.kind === "gather" || kernel.engine.kind === "scatter" || access.coordinates.some((c) => c.padded)) return false;
+  const width = bytesOf(access.tensor.type.dtype);
+  const start = ({ base, coordinates }: Access) => coordinates.reduce((sum, c) => sum + c.offset * c.stride, base);
+  return bytesOf(kernel.output.tensor.type.dtype) === width
+    && start(access) * width + distanceBytes === start(kernel.output) * width
+    && kernel.dims.every((_, dim) => strideAlong(access, dim) === strideAlong(kernel.output, dim));
+}
+
+/** Element by element, between tensors of the same type. */
+export function copyKernel(name: string, from: ScheduledTensor, to: ScheduledTensor): Kernel {
+  const count = elementCount(from.type.shape);
+  const access = (tensor: ScheduledTensor) => accessOf(wholeView(tensor, [count]));
+  return collapseKernel({
+    name, origins: [{ node: name, operator: "" }], dims: [{ name: "i", extent: count }], parallel: 1, engine: { kind: "none" },
+    epilogue: { streams: [access(from)], stages: [], dtype: from.type.dtype }, output: access(to),
+  });
+}
