@@ -40,3 +40,4 @@ export { parseProgram } from "./program/parse.ts";
 export { printProgram } from "./program/print.ts";
 export { parametersAsInputs } from "./program/parameters.ts";
 export { verifyProgram } from "./program/verify.ts";
+export { splitGraph, type SplitGraph } from "./differentiate/split.ts";

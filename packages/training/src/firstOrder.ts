@@ -3,7 +3,7 @@
  * shuffled samples one behind the other; weight decay is part of the loss.
  */
 import { emit, type GraphBuilder, type Program, type Reference, type ScalarExpression, type Statement, type Value } from "@systole/ir";
-import { gradientRoutine } from "./gradient.ts";
+import { gradientInOne, gradientRoutine } from "./gradient.ts";
 import { judgement, judgementState, type JudgementOptions } from "./judgement.ts";
 import { both, call, copy, isFinite, less, minus, not, over, ProgramBuilder, root, set, times, when, type Binding } from "./language.ts";
 import type { Problem } from "./problem.ts";
@@ -96,7 +96,7 @@ export function firstOrder(problem: Problem, options: FirstOrderOptions): Progra
   const memory = Object.fromEntries(rule.memory.map((name) => [name, vector(name)]));
   const scalars: Readonly<Record<string, Binding>> = Object.fromEntries(rule.reads.map((scalar) => [scalar, { scalar }]));
 
-  gradientRoutine(b, samples, vectors, decay, { theta: work, gradient: estimate, squares: undefined, microBatches });
+  gradientRoutine(b, samples, vectors, decay, { theta: work, gradient: estimate, micro: gradientInOne(b, samples, work, estimate, microBatches > 1), squares: undefined, microBatches });
   b.routine("assign", "control", [
     ...judgementState, set("gradientFrom", 0),
     // The loss behind a step is not known: it would cost half as much as the step.

@@ -6,18 +6,18 @@
  * estimate are made by S6 and handed to the update by S7, as the text has it.
  */
 import { fail } from "@systole/base";
-import { emit, type Program, type Reference, type Statement } from "@systole/ir";
+import { emit, type Graph, type Program, type Reference, type Statement } from "@systole/ir";
 import { conjugateGradient, storedIterates } from "./conjugateGradient.ts";
 import { dampingRule, dampingTerm, lambdaCell, preconditioner } from "./damping.ts";
-import { gradientRoutine } from "./gradient.ts";
+import { gradientRoutine, squaresStatements } from "./gradient.ts";
 import { judgement, judgementState, type JudgementOptions } from "./judgement.ts";
 import { both, call, copy, equals, isFinite, less, loopWhile, minus, not, over, plus, ProgramBuilder, read, root, set, times, when, write, type Binding } from "./language.ts";
 import { backtracking, lineSearch } from "./lineSearch.ts";
-import { curvatureOfSamples, type Problem } from "./problem.ts";
+import { pointOfSamples, type Problem } from "./problem.ts";
 import type { BatchChoice, Profile } from "./profiles.ts";
 import { cgStops } from "./record.ts";
 import { Samples, tensorNames } from "./samples.ts";
-import type { SquaresPlan } from "./squares.ts";
+import { withExactSquares, type SquaresPlan } from "./squares.ts";
 import { trainingProgram } from "./steps.ts";
 import { dot, scaled, Vectors } from "./vectors.ts";
 import { WeightDecay } from "./weightDecay.ts";
@@ -98,12 +98,7 @@ class HessianFree {
   }
 
   build(): Program {
-    const { preconditioner: plan, seed } = this.#o;
-    gradientRoutine(this.#b, this.#samples, this.#v, this.#decay, {
-      theta: this.#work, gradient: this.#estimate, microBatches: this.#gradientCount,
-      squares: plan === undefined ? undefined : { plan, mean: this.#squaresEstimate!, seed: seed + 1n },
-    });
-    this.#curvatureRoutines();
+    this.#pointRoutines();
     this.#dampingRoutines();
     this.#conjugateGradientRoutines();
     this.#samples.objective("objective", this.#trial, this.#decay.ofObjective(this.#trial));
@@ -154,32 +149,52 @@ class HessianFree {
     ];
   }
 
-  // ---- 54: the Gauss-Newton matrix ----------------------------------------------------------------------------------
+  // ---- 52 and 54: the point, the gradient and products there --------------------------------------------------------
 
-  #curvatureRoutines(): void {
+  /** Forward pass and what derivatives read of it are one graph, for the gradient's samples and those of the curvature. */
+  #pointRoutines(): void {
+    const { preconditioner: plan, seed } = this.#o;
+    const { problem } = this.#samples;
+    const manyGradients = this.#gradientCount > 1;
     const many = this.#curvatureCount > 1;
-    const { point, product, residuals } = curvatureOfSamples(this.#samples.problem, many);
-    this.#b.graph("point", () => point);
-    this.#b.graph("product", () => product);
-    const cell = this.#samples.cell("point.loss");
-    const kept = Object.fromEntries(residuals.map(({ name, type }) => {
+    const { point, backward, product, kept } = pointOfSamples(problem, {
+      addGradient: manyGradients, addProduct: many, ...(plan?.kind === "exact" ? { squares: (graph: Graph) => withExactSquares(problem, graph) } : {}),
+    });
+    for (const [name, graph] of Object.entries({ point, backward, product })) this.#b.graph(name, () => graph);
+    const loss = this.#samples.cell("point.loss");
+    const values = Object.fromEntries(kept.map(({ name, type }) => {
       this.#b.tensor({ name: `point.${name}`, kind: "state", type, place: "cache", ...(many ? { rows: this.#curvatureCount } : {}) });
       return [name, { tensor: `point.${name}`, ...(many ? { row: "c" } : {}) }];
     }));
+    const toPoint = this.#b.apply("point", this.#samples.bind(point, this.#work), { loss, ...values });
+    const squares = this.#squaresEstimate;
+    gradientRoutine(this.#b, this.#samples, this.#v, this.#decay, {
+      theta: this.#work, gradient: this.#estimate, microBatches: this.#gradientCount,
+      squares: plan === undefined ? undefined : squaresStatements(this.#b, this.#samples, this.#v, this.#work, { plan, mean: squares!, seed: seed + 1n }, this.#gradientCount),
+      micro: {
+        loss,
+        each: [
+          // The first place is free: the curvature's point comes after the gradient.
+          ...(many ? [set("c", 0)] : []), toPoint,
+          this.#b.apply("backward", this.#samples.bind(backward, this.#work, { ...values, ...this.#samples.pieces(this.#estimate, "a/"), ...(squares === undefined ? {} : this.#samples.pieces(squares, "b/")) }), {
+            ...this.#samples.pieces(this.#estimate, "g/"), ...(plan?.kind === "exact" ? this.#samples.pieces(squares!, "q/") : {}),
+          }),
+        ],
+      },
+    });
     const eachCurvature = (body: readonly Statement[]): Statement[] => (many
       ? [set("c", 0), ...this.#samples.each("curvatureFrom", this.#curvatureCount, [...body, set("c", plus("c", 1))])]
       : [...(this.#samples.microBatches === 1 ? [set("m", 0)] : [set("m", "curvatureFrom")]), ...body]);
     this.#b.routine("curvature.point", "gauss-newton", [
       set("value", 0),
-      ...eachCurvature([this.#b.apply("point", this.#samples.bind(point, this.#work), { loss: cell, ...kept }), read("one", cell), set("value", plus("value", "one"))]),
+      ...eachCurvature([toPoint, read("one", loss), set("value", plus("value", "one"))]),
       ...(many ? [set("value", over("value", this.#curvatureCount))] : []),
       ...this.#decay.ofObjective(this.#work),
       set("fChunk", "value"),
     ]);
-    const pieces = this.#samples.pieces(this.#product, "Gv/");
     this.#b.routine("product", "gauss-newton", [
       ...(many ? this.#v.zeroed("product.zero", { product: this.#product }) : []),
-      ...eachProduct(many, this.#curvatureCount, this.#b.apply("product", this.#samples.bind(product, this.#work, { ...kept, ...this.#samples.pieces(this.#direction, "v/"), ...this.#samples.pieces(this.#product, "a/") }), pieces)),
+      ...eachProduct(many, this.#curvatureCount, this.#b.apply("product", this.#samples.bind(product, this.#work, { ...values, ...this.#samples.pieces(this.#direction, "v/"), ...this.#samples.pieces(this.#product, "a/") }), this.#samples.pieces(this.#product, "Gv/"))),
       ...(many || this.#decay.active ? this.#v.apply("product.mean", { product: this.#product, v: this.#direction }, { product: this.#product }, (b, { product: sum, v }) => (
         { product: this.#decay.added(b, many ? emit.div(b, sum!, emit.numberLike(b, sum!, this.#curvatureCount)) : sum!, v!) }
       )) : []),

@@ -3,7 +3,7 @@
  * every algorithm is made of.
  */
 import { elementCount, fail, type TensorType } from "@systole/base";
-import { gaussNewton, GraphBuilder, lossGradient, lossGraph, nextValueId, parametersAsInputs, type Graph, type GraphInput, type LossPiece, type Node, type TensorPart, type Value } from "@systole/ir";
+import { gaussNewton, GraphBuilder, lossGradient, lossGraph, nextValueId, parametersAsInputs, splitGraph, type Graph, type GraphInput, type LossPiece, type Node, type TensorPart, type Value } from "@systole/ir";
 
 /** An input of the network or of a loss that each sample has a piece of. */
 export interface SampleInput {
@@ -69,28 +69,46 @@ export function gradientOfSamples(problem: Problem, accumulate: boolean): Graph 
 
 /** Parameters as inputs, samples looked up; with `accumulate` outputs PREFIX/NAME are added to what inputs `a/NAME` hold. */
 export function finished(problem: Problem, graph: Graph, prefix: string, accumulate: boolean): Graph {
-  return ready(problem, accumulate ? added(graph, prefix, problem.trained) : graph);
+  return ready(problem, accumulate ? added(graph, prefix, "a/", problem.trained) : graph);
 }
 
-export interface CurvatureGraphs {
-  /** `loss` and what products read of the point, each under its name. */
+/** The graphs of an algorithm that needs the gradient and products at a point: what both read of it is computed by one of them. */
+export interface PointGraphs {
+  /** `loss` and what the others read, each under its name; inputs: data, order, parameters. */
   readonly point: Graph;
-  /** Inputs `v/NAME`, the residuals, parameters; outputs `Gv/NAME`. */
+  /** `g/NAME` plus inputs `a/NAME`, where squares are asked for `q/NAME` plus inputs `b/NAME`. */
+  readonly backward: Graph;
+  /** Inputs `v/NAME`; outputs `Gv/NAME`, plus inputs `a/NAME`. */
   readonly product: Graph;
-  readonly residuals: readonly { readonly name: string; readonly type: TensorType }[];
+  readonly kept: readonly { readonly name: string; readonly type: TensorType }[];
 }
 
-export function curvatureOfSamples(problem: Problem, accumulate: boolean): CurvatureGraphs {
-  const { point, product } = gaussNewton(problem.network, problem.pieces, problem.trained);
-  const made = new Map(point.outputs.map(({ name, value }) => [name, value]));
-  const sampleValues = new Map(point.inputs.map(({ name, value }) => [name, value]));
-  // Inputs that are samples are kept like residuals: the point has them gathered already.
-  const read = product.inputs.filter(({ name }) => !name.startsWith("v/") && (made.has(name) || problem.samples.some((sample) => sample.name === name)));
-  const residuals = read.map(({ name, value }) => ({ name, type: value.type }));
-  const outputs = [{ name: "loss", value: made.get("loss")! }, ...residuals.map(({ name }) => ({ name, value: made.get(name) ?? sampleValues.get(name)! }))];
+export interface PointOptions {
+  /** The backward part adds to what there is. */
+  readonly addGradient: boolean;
+  readonly addProduct: boolean;
+  /** Adds outputs `q/NAME` to a graph with outputs `g/NAME`: squares of the gradients of single samples. */
+  readonly squares?: (backward: Graph) => Graph;
+}
+
+export function pointOfSamples(problem: Problem, { addGradient, addProduct, squares }: PointOptions): PointGraphs {
+  const { point: whole, product } = gaussNewton(problem.network, problem.pieces, problem.trained);
+  const { first, second, read } = splitGraph(only(whole, (name) => !name.startsWith("y/")), (name) => !name.startsWith("g/"));
+  const made = new Map(first.outputs.map(({ name, value }) => [name, value]));
   const products = only(product, (name) => name.startsWith("Gv/"));
-  const asInputs = parametersAsInputs(accumulate ? added(products, "Gv/", problem.trained) : products, problem.trained);
-  return { point: ready(problem, { ...point, outputs }), product: asInputs, residuals };
+  // Samples that were looked up are kept like values of the point; where all are one micro-batch the data itself is at hand.
+  const lookedUp = problem.samples.filter(({ name, axis }) => (problem.sampleCount > problem.microBatch || axis !== 0) && [products, second].some(({ inputs }) => inputs.some((input) => input.name === name)));
+  const samples = lookedUp.flatMap(({ name }) => first.inputs.filter((input) => input.name === name));
+  const names = new Set([...read, ...products.inputs.map(({ name }) => name)]);
+  const kept = [...[...made].filter(([name]) => names.has(name)).map(([name, value]) => ({ name, value })), ...samples];
+  const backward = squares === undefined ? second : squares(second);
+  const accumulated = addGradient ? added(backward, "g/", "a/", problem.trained) : backward;
+  return {
+    point: ready(problem, { ...first, outputs: [{ name: "loss", value: made.get("loss")! }, ...kept] }),
+    backward: parametersAsInputs(squares === undefined ? accumulated : added(accumulated, "q/", "b/", problem.trained), problem.trained),
+    product: parametersAsInputs(addProduct ? added(products, "Gv/", "a/", problem.trained) : products, problem.trained),
+    kept: kept.map(({ name, value }) => ({ name, type: value.type })),
+  };
 }
 
 function ready(problem: Problem, graph: Graph): Graph {
@@ -101,17 +119,17 @@ function only(graph: Graph, keeps: (name: string) => boolean): Graph {
   return { ...graph, outputs: graph.outputs.filter(({ name }) => keeps(name)) };
 }
 
-/** Outputs PREFIX/NAME become what they were plus inputs `a/NAME`. */
-function added(graph: Graph, prefix: string, names: readonly string[]): Graph {
+/** Outputs PREFIX/NAME become what they were plus inputs BEFORE/NAME. */
+function added(graph: Graph, prefix: string, beforePrefix: string, names: readonly string[]): Graph {
   let id = nextValueId(graph);
   const inputs: GraphInput[] = [];
   const nodes: Node[] = [];
   const outputs = graph.outputs.map((output) => {
     const name = names.find((one) => output.name === prefix + one);
     if (name === undefined) return output;
-    const before: Value = { id: id++, type: output.value.type, name: `a/${name}` };
+    const before: Value = { id: id++, type: output.value.type, name: beforePrefix + name };
     const after: Value = { id: id++, type: output.value.type };
-    inputs.push({ name: `a/${name}`, value: before });
+    inputs.push({ name: beforePrefix + name, value: before });
     nodes.push({ op: "add", inputs: [before, output.value], params: {}, outputs: [after], origin: { node: output.name, operator: "accumulate" } });
     return { name: output.name, value: after };
   });

@@ -20,7 +20,8 @@ const defaultDraws = 4;
  * belong to samples, which must be the first axis of the scores.
  */
 export function planSquares(problem: Problem): SquaresPlan | undefined {
-  if (exactSquares(problem) !== undefined) return { kind: "exact" };
+  const { network, pieces, trained, microBatch } = problem;
+  if (extended(lossGradient(network, pieces, trained), trained, microBatch) !== undefined) return { kind: "exact" };
   const recurrent = problem.network.nodes.some((node) => isNode(node, "scan"));
   return recurrent || !hasSignedPieces(problem) ? undefined : { kind: "signs", draws: defaultDraws };
 }
@@ -35,10 +36,14 @@ function hasSignedPieces(problem: Problem): boolean {
 /** Input of the graph of plan `signs`: f32[micro-batch] of 1 and -1. */
 export const signsInput = "signs";
 
-/** Outputs `q/NAME`: inputs `a/NAME` plus the mean over the micro-batch of the squared gradients of its samples. */
-export function squaresOfSamples(problem: Problem, plan: SquaresPlan): Graph {
-  const graph = plan.kind === "exact" ? exactSquares(problem) ?? fail("E0208", "the squares of the gradients of single samples do not exist for this network") : signedSquares(problem);
-  return finished(problem, graph, "q/", true);
+/** A graph of its own, for plan `signs`; outputs `q/NAME`: inputs `a/NAME` plus the mean over the micro-batch of the squared gradients of its samples. */
+export function squaresByOwnGraph(problem: Problem): Graph {
+  return finished(problem, signedSquares(problem), "q/", true);
+}
+
+/** The same for plan `exact`: further outputs `q/NAME` of a graph with outputs `g/NAME`, not added to anything yet. E0208 where they do not exist. */
+export function withExactSquares({ trained, microBatch }: Problem, graph: Graph): Graph {
+  return extended(graph, trained, microBatch) ?? fail("E0208", "the squares of the gradients of single samples do not exist for this network");
 }
 
 /** One row for each draw of each micro-batch. */
@@ -46,8 +51,7 @@ export function signsTable(rows: number, microBatch: number, seed: bigint): Tens
   return tensor("f32", [rows * microBatch], Float32Array.from({ length: rows * microBatch }, (_, i) => (randomBits(seed, i) < 0 ? -1 : 1)));
 }
 
-function exactSquares({ network, pieces, trained, microBatch }: Problem): Graph | undefined {
-  const graph = lossGradient(network, pieces, trained);
+function extended(graph: Graph, trained: readonly string[], microBatch: number): Graph | undefined {
   const defined = definitions(graph);
   const extension = new Extension(graph, microBatch);
   const outputs: GraphOutput[] = [];
@@ -56,7 +60,7 @@ function exactSquares({ network, pieces, trained, microBatch }: Problem): Graph 
     if (squared === undefined) return undefined;
     outputs.push({ name: `q/${name}`, value: squared });
   }
-  return removeDeadCode({ ...graph, nodes: [...graph.nodes, ...extension.nodes], outputs });
+  return { ...graph, nodes: [...graph.nodes, ...extension.nodes], outputs: [...graph.outputs, ...outputs] };
 }
 
 /** Nodes behind those of a graph. */

@@ -2,7 +2,7 @@
 import { tensor, type Tensor } from "@systole/base";
 import { emit, evaluate, GraphBuilder, parseProgram, printProgram, squaredError, structuralDamping, type Program, type ProgramState, type Value } from "@systole/ir";
 import { describe, expect, test } from "vitest";
-import { adamDefaults, curvatureOfSamples, firstOrder, gradientOfSamples, hessianFree, layoutOf, lossOfSamples, orderInput, planSquares, profileNamed, profileNames, squaresOfSamples, type Layout, type Problem, type Profile } from "../src/index.ts";
+import { adamDefaults, firstOrder, gradientOfSamples, hessianFree, layoutOf, lossOfSamples, orderInput, planSquares, pointOfSamples, profileNamed, profileNames, squaresByOwnGraph, withExactSquares, type Layout, type Problem, type Profile } from "../src/index.ts";
 import { leastSquares, mlp, rosenbrock } from "./problems.ts";
 import { exact, hessianFreeOf, near, numbers, train } from "./support.ts";
 
@@ -52,8 +52,8 @@ describe("squares", () => {
       return { ...one, network: b.build("twice"), trained: ["w"], pieces: [{ output: "z", loss: squaredError({ dtype: "f32", shape: scores }) }], sampleCount: 3, microBatch: 3 };
     };
     expect([problem, twice([3, 2]), twice([1, 6]), twice([3, 2], true)].map(planSquares)).toEqual([{ kind: "exact" }, { kind: "signs", draws: 4 }, undefined, undefined]);
-    expect(() => squaresOfSamples(twice([1, 6]), { kind: "signs", draws: 1 })).toThrow(/E0208/);
-    expect(() => squaresOfSamples(twice([3, 2]), { kind: "exact" })).toThrow(/E0208/);
+    expect(() => squaresByOwnGraph(twice([1, 6]))).toThrow(/E0208/);
+    expect(() => withExactSquares(twice([3, 2]), gradientOfSamples(twice([3, 2]), false))).toThrow(/E0208/);
   });
 
   test("signs: closer with more draws", () => {
@@ -68,8 +68,7 @@ describe("squares", () => {
   });
 
   test("signs: the product of one draw's gradient with itself", () => {
-    const plan = { kind: "signs", draws: 1 } as const;
-    const graphOfOne = squaresOfSamples(one, plan);
+    const graphOfOne = squaresByOwnGraph(one);
     const zeros = layout.parts.map(({ name, shape }): [string, Tensor] => [`a/${name}`, exact(shape, new Array<number>(shape.reduce((a, b) => a * b, 1)).fill(0))]);
     const total = new Array<number>(layout.elements).fill(0);
     for (let sample = 0; sample < size.samples; sample++) {
@@ -147,9 +146,9 @@ describe("weight decay is in everything, for rank 2 and more", () => {
   });
 
   test("in the product", () => {
-    const { point, product } = curvatureOfSamples(problem, false);
+    const { point, product } = pointOfSamples(problem, { addGradient: false, addProduct: false });
     const kept = evaluate(point, new Map([...inputs, ...pieces(layout, theta)]), "float64");
-    const outputs = evaluate(product, new Map([...kept, ...pieces(layout, theta), ...pieces(layout, step, "v/")]), "float64");
+    const outputs = evaluate(product, new Map([...inputs, ...kept, ...pieces(layout, theta), ...pieces(layout, step, "v/")]), "float64");
     near(numbers(decayed.state, "product"), joined(layout, outputs, "Gv/").map((x, i) => x + decays(i) * step[i]!), 1e-12);
   });
 
@@ -209,9 +208,9 @@ describe("structural damping", () => {
     const step = numbers(undampedModel.state, "step");
     // G s of the bare network at the same step.
     const layout = layoutOf(bare);
-    const { point, product } = curvatureOfSamples(bare, false);
+    const { point, product } = pointOfSamples(bare, { addGradient: false, addProduct: false });
     const kept = evaluate(point, new Map([...inputs, ...pieces(layout, startOf(bare))]), "float64");
-    const gs = joined(layout, evaluate(product, new Map([...kept, ...pieces(layout, startOf(bare)), ...pieces(layout, step, "v/")]), "float64"), "Gv/");
+    const gs = joined(layout, evaluate(product, new Map([...inputs, ...kept, ...pieces(layout, startOf(bare)), ...pieces(layout, step, "v/")]), "float64"), "Gv/");
     near([undampedModel.state.scalar("curve")], [gs.reduce((total, x, i) => total + x * step[i]!, 0)], 1e-12);
     expect(dampedModel.state.scalar("curve")).toBeGreaterThan(undampedModel.state.scalar("curve"));
   });

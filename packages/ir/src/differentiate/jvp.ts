@@ -11,7 +11,7 @@ import type { BodyDerivatives } from "./control/rules.ts";
 import { copyNode, Declarations, underOrigin } from "./inline.ts";
 import { sourcesOf, tangentName, targetsOf, type DerivativeOptions } from "./names.ts";
 import { ancestors } from "./phases.ts";
-import { splitTangents } from "./split.ts";
+import { splitTangents } from "./splitTangents.ts";
 
 /**
  * The graph with a further input `d.NAME` for each name in `wrt` and a further output `d.NAME` for each output in `of`: its tangent.

@@ -8,7 +8,7 @@ import type { Graph, Node, Value } from "../../graph.ts";
 import type { PrimitiveName } from "../../primitives/index.ts";
 import type { Linearity, Tangent } from "../../primitives/primitive.ts";
 import type { DerivativeOptions } from "../names.ts";
-import type { Linearized, LinearizeOptions } from "../split.ts";
+import type { Linearized, LinearizeOptions } from "../splitTangents.ts";
 
 export type ControlName = "scan" | "cond" | "while";
 

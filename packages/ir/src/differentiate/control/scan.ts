@@ -10,7 +10,7 @@ import { joint, type Tangent } from "../../primitives/primitive.ts";
 import { byRole, type ByRole } from "../../primitives/scan.ts";
 import { inline } from "../inline.ts";
 import { tangentName, turnedName } from "../names.ts";
-import type { Linearized } from "../split.ts";
+import type { Linearized } from "../splitTangents.ts";
 import { buildScanBody, emitInto, emitScan, scanCall, withRoleNames, type ScanCall } from "./call.ts";
 import { hoist } from "./hoist.ts";
 import type { BodyDerivatives, ControlRules, LinearBodies, LinearControl, ResultsAndTangents } from "./rules.ts";
