@@ -19,13 +19,12 @@ const cases: Readonly<Record<string, { readonly model: Trainable; readonly optio
 
 describe.each(Object.keys(cases))("%s", (name) => {
   const { model: { bytes, data, loss, sampleAxes = {} }, options } = cases[name]!;
-  const built = buildTraining(bytes, typesOf(data), { optimizer: "hessian-free", iterations: 3, loss, sampleAxes, cgIterations: options.optimizer === undefined ? 30 : undefined, ...options } as TrainingOptions);
+  const built = buildTraining(bytes, typesOf(data), { optimizer: "hessian-free", iterations: 3, loss, sampleAxes, ...options });
   const inputs = arrangeData(built, data);
   const wanted = interpretedBits(built.program, inputs);
 
-  test("moves", () => {
-    expect(wanted).toHaveLength(3);
-    expect(new Set(wanted).size).toBe(3);
+  test("the parameters move in each step", () => {
+    expect(new Set(wanted.map((bits) => bits.split(" ")[0])).size).toBe(3);
   });
 
   test.each(machines.map((machine) => [machine.name, machine] as const))("%s", (_, machine) => {

@@ -44,13 +44,16 @@ function parallelTiles(extents: readonly number[], kernel: Kernel): number[][] {
   return [...tiles, ...boxes];
 }
 
+/** Of one dimension in one instruction. Without buffers nothing else would bound a tile. */
+const mostPoints = 2 ** 24 - 1;
+
 /** The tiling with this tile; undefined where it does not fit. */
 export function realiseMapping(kernel: Kernel, machine: Machine, tile: readonly number[], context: TilingContext): TiledKernel | undefined {
   const extent = (dim: number) => kernel.dims[dim]!.extent;
   const engine = kernel.engine;
   const levels: Level[] = kernel.dims.flatMap((_, dim) =>
     tile[dim]! < extent(dim) || dim === context.batchDim ? [{ dim, step: tile[dim]!, count: Math.ceil(extent(dim) / tile[dim]!), kind: dim < kernel.parallel ? "parallel" as const : "reduced" as const }] : []);
-  if (levels.length > limits.levels || tile.filter((points) => points > 1).length >= limits.dimensions) return undefined;
+  if (levels.length > limits.levels || tile.filter((points) => points > 1).length >= limits.dimensions || tile.some((points) => points > mostPoints)) return undefined;
   const engineStreams = engine.kind === "reduction" ? engine.chain.streams : engine.kind === "scatter" ? [engine.updates] : [];
   const place = (slots: number): Operand[] => [
     ...(engine.kind === "gather" || engine.kind === "scatter" ? [makeOperand("index", engine.index, tile, levels, false, externalOrder(engine.index), slots)] : []),
