@@ -28,10 +28,10 @@ function textOf(image: Image, name = "work"): string[] {
 test("done is register 0, the others follow; constants stand in the instruction that uses them", () => {
   expect(textOf(imageOf([{ kind: "set", target: "a", value: op("mul", "a", 1.5) }, { kind: "set", target: "done", value: op("lt", 0.25, op("sub", "b", "a")) }, { kind: "set", target: "b", value: "done" }]))).toMatchInlineSnapshot(`
     [
-      "sop operation=mul target=r1 a=r1 b=r63 immediate=0x3ff8000000000000 ; immediate 1.5",
-      "sop operation=sub target=r3 a=r2 b=r1",
-      "sop operation=lt target=r0 a=r63 b=r3 immediate=0x3fd0000000000000 ; immediate 0.25",
-      "sop operation=mov target=r2 a=r0",
+      "sop operation=mul target=r1 a=r1 b=r63 immediate=0x3ff8000000000000 ; r1 = mul r1 1.5",
+      "sop operation=sub target=r3 a=r2 b=r1 ; r3 = sub r2 r1",
+      "sop operation=lt target=r0 a=r63 b=r3 immediate=0x3fd0000000000000 ; r0 = lt 0.25 r3",
+      "sop operation=mov target=r2 a=r0 ; r2 = mov r0",
     ]
   `);
 });
@@ -39,11 +39,11 @@ test("done is register 0, the others follow; constants stand in the instruction 
 test("a result may replace an operand; two constants take a register", () => {
   expect(textOf(imageOf([{ kind: "set", target: "a", value: op("sub", op("mul", "b", 2), op("add", "a", op("div", 1, 3))) }]))).toMatchInlineSnapshot(`
     [
-      "sop operation=mul target=r3 a=r2 b=r63 immediate=0x4000000000000000 ; immediate 2",
-      "sop operation=mov target=r4 a=r63 immediate=0x3ff0000000000000 ; immediate 1",
-      "sop operation=div target=r4 a=r4 b=r63 immediate=0x4008000000000000 ; immediate 3",
-      "sop operation=add target=r4 a=r1 b=r4",
-      "sop operation=sub target=r1 a=r3 b=r4",
+      "sop operation=mul target=r3 a=r2 b=r63 immediate=0x4000000000000000 ; r3 = mul r2 2",
+      "sop operation=mov target=r4 a=r63 immediate=0x3ff0000000000000 ; r4 = mov 1",
+      "sop operation=div target=r4 a=r4 b=r63 immediate=0x4008000000000000 ; r4 = div r4 3",
+      "sop operation=add target=r4 a=r1 b=r4 ; r4 = add r1 r4",
+      "sop operation=sub target=r1 a=r3 b=r4 ; r1 = sub r3 r4",
     ]
   `);
 });
@@ -56,18 +56,18 @@ test("branches go forward over what does not run, and back to the head of a loop
     ] },
   ]))).toMatchInlineSnapshot(`
     [
-      "sop operation=lt target=r3 a=r1 b=r63 immediate=0x4022000000000000 ; immediate 9",
+      "sop operation=lt target=r3 a=r1 b=r63 immediate=0x4022000000000000 ; r3 = lt r1 9",
       "br register=r3 when=0 target=13",
       "br register=r2 when=0 target=5",
-      "sop operation=mov target=r3 a=r63 immediate=0x3ff0000000000000 ; immediate 1",
+      "sop operation=mov target=r3 a=r63 immediate=0x3ff0000000000000 ; r3 = mov 1",
       "br register=r3 when=1 target=13",
-      "sop operation=mov target=r1 a=r63 immediate=0x4000000000000000 ; immediate 2",
+      "sop operation=mov target=r1 a=r63 immediate=0x4000000000000000 ; r1 = mov 2",
       "br register=r1 when=0 target=10",
-      "sop operation=mov target=r2 a=r63 immediate=0x4008000000000000 ; immediate 3",
-      "sop operation=mov target=r3 a=r63 immediate=0x3ff0000000000000 ; immediate 1",
+      "sop operation=mov target=r2 a=r63 immediate=0x4008000000000000 ; r2 = mov 3",
+      "sop operation=mov target=r3 a=r63 immediate=0x3ff0000000000000 ; r3 = mov 1",
       "br register=r3 when=1 target=11",
-      "sop operation=mov target=r2 a=r63 immediate=0x4010000000000000 ; immediate 4",
-      "sop operation=mov target=r3 a=r63 immediate=0x3ff0000000000000 ; immediate 1",
+      "sop operation=mov target=r2 a=r63 immediate=0x4010000000000000 ; r2 = mov 4",
+      "sop operation=mov target=r3 a=r63 immediate=0x3ff0000000000000 ; r3 = mov 1",
       "br register=r3 when=1 target=0",
     ]
   `);
@@ -90,7 +90,7 @@ test("elements of pinned tensors: generators are set once, and anew behind calls
       "dim space=p0 index=0 extent=1",
       "agu id=a0 space=p0 buffer=b0 dtype=f32 base=8",
       "smov register=r1 generator=a0 direction=to-register",
-      "sop operation=add target=r3 a=r1 b=r63 immediate=0x3ff0000000000000 ; immediate 1",
+      "sop operation=add target=r3 a=r1 b=r63 immediate=0x3ff0000000000000 ; r3 = add r1 1",
       "smov register=r3 generator=a0 direction=to-memory",
       "buf id=b1 memory=cache base=262016 slotBytes=60",
       "agu id=a1 space=p0 buffer=b1 dtype=f32 base=4",
@@ -108,16 +108,16 @@ test("elements of pinned tensors: generators are set once, and anew behind calls
 test("a sum walks over slots of one element; a row is fetched first", () => {
   expect(textOf(imageOf([{ kind: "sum", target: "a", of: { tensor: "t", offset: 1, shape: [3] } }, { kind: "sum", target: "a", of: { tensor: "rows", row: "a" } }], { tensors: [pinned("t", [4]), pinned("rows", [3], 5)] }))).toMatchInlineSnapshot(`
     [
-      "sop operation=mov target=r3 a=r63",
+      "sop operation=mov target=r3 a=r63 ; r3 = mov 0",
       "buf id=b0 memory=cache slots=3 base=262084 slotBytes=4",
       "dim space=p0 index=0 extent=1",
       "agu id=a0 space=p0 buffer=b0 dtype=f32 factor=1",
       "loop level=i0 count=3",
       "smov register=r4 generator=a0 direction=to-register",
-      "sop operation=add target=r3 a=r3 b=r4",
+      "sop operation=add target=r3 a=r3 b=r4 ; r3 = add r3 r4",
       "endloop level=i0",
-      "sop operation=mov target=r1 a=r3",
-      "sop operation=mov target=r3 a=r63",
+      "sop operation=mov target=r1 a=r3 ; r1 = mov r3",
+      "sop operation=mov target=r3 a=r63 ; r3 = mov 0",
       "buf id=b0 memory=cache base=262016 slotBytes=60",
       "dim space=p0 index=0 extent=3",
       "agu id=a0 space=p0 buffer=b0 dtype=f32 mode=absolute dense=1",
@@ -130,9 +130,9 @@ test("a sum walks over slots of one element; a row is fetched first", () => {
       "agu id=a0 space=p0 buffer=b0 dtype=f32 factor=1",
       "loop level=i0 count=3",
       "smov register=r4 generator=a0 direction=to-register",
-      "sop operation=add target=r3 a=r3 b=r4",
+      "sop operation=add target=r3 a=r3 b=r4 ; r3 = add r3 r4",
       "endloop level=i0",
-      "sop operation=mov target=r1 a=r3",
+      "sop operation=mov target=r1 a=r3 ; r1 = mov r3",
     ]
   `);
 });

@@ -42,6 +42,14 @@ export interface KernelDebug {
   readonly tiling: string;
 }
 
+/** For people: nothing of it changes what an image means. */
+export interface ImageDebug {
+  readonly model: string;
+  readonly kernels: readonly KernelDebug[];
+  /** What programs call the scalar registers, from register 0 on. */
+  readonly scalars?: readonly string[];
+}
+
 export interface Image {
   /** Machine the image was compiled for, and the hash of all its numbers. */
   readonly machineName: string;
@@ -54,5 +62,5 @@ export interface Image {
   /** Where the text lies in external memory. */
   readonly textAddress: number;
   readonly symbols: readonly TensorSymbol[];
-  readonly debug: { readonly model: string; readonly kernels: readonly KernelDebug[] };
+  readonly debug: ImageDebug;
 }

@@ -53,7 +53,7 @@ function renderImage(image: Image): string {
 /** The disassembly, still in the assembler's language: what is added stands in comments. */
 export function renderCode(image: Image): string {
   let index = -1;
-  return disassembleRoutines(image.routines).split("\n").flatMap((line) => {
+  return disassembleRoutines(image.routines, image.debug.scalars).split("\n").flatMap((line) => {
     if (!line.startsWith(".routine ")) return [line];
     index++;
     const routine = image.routines[index]!;

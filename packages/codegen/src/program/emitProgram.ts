@@ -36,7 +36,7 @@ export function emitProgram(schedule: ProgramSchedule, machine: Machine): Image 
     ].filter(({ bytes }) => bytes.length > 0),
     externalBytes: textAddress + textBytes, textAddress,
     symbols: schedule.tensors.flatMap(symbolsOf),
-    debug: { model: schedule.program, kernels: schedule.kernels.map((tiled) => debugOf(tiled, machine)) },
+    debug: { model: schedule.program, kernels: schedule.kernels.map((tiled) => debugOf(tiled, machine)), scalars: schedule.scalars },
   };
 }
 

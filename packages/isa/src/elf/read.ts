@@ -18,6 +18,7 @@ const debugSchema = z.strictObject({
   kernels: z.array(z.strictObject({
     name: z.string(), nodes: z.array(nodeSchema), macs: z.number(), predictedCycles: z.number(), lowerBoundBytes: z.number(), tiling: z.string(),
   })),
+  scalars: z.exactOptional(z.array(z.string())),
   routineKernels: z.array(z.int().min(-1)),
 });
 
@@ -42,7 +43,7 @@ export function readImage(file: Uint8Array): Image {
     machineName: note.machine, machineHash: note.hash, routines, externalBytes: note.externalBytes, textAddress: note.textAddress,
     segments: parsed.sections.filter((s) => s.name.startsWith(constPrefix)).map((s) => ({ address: s.header.address, bytes: Uint8Array.from(s.bytes) })),
     symbols: checked(symbolsSchema, decodeText(named(tensorsName).bytes), tensorsName),
-    debug: { model: debug.model, kernels: debug.kernels },
+    debug: { model: debug.model, kernels: debug.kernels, ...(debug.scalars === undefined ? {} : { scalars: debug.scalars }) },
   };
   demandCanonical(image, file);
   return image;

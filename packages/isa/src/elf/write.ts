@@ -115,7 +115,8 @@ function noteOf(image: Image): Uint8Array {
 function debugText(image: Image): string {
   const kernels = image.debug.kernels.map(({ name, nodes, macs, predictedCycles, lowerBoundBytes, tiling }) =>
     ({ name, nodes: nodes.map(({ node, operator, phase }) => ({ node, operator, ...(phase === undefined ? {} : { phase }) })), macs, predictedCycles, lowerBoundBytes, tiling }));
-  return JSON.stringify({ model: image.debug.model, kernels, routineKernels: image.routines.map((routine) => routine.kernel ?? -1) });
+  const { scalars } = image.debug;
+  return JSON.stringify({ model: image.debug.model, kernels, ...(scalars === undefined ? {} : { scalars }), routineKernels: image.routines.map((routine) => routine.kernel ?? -1) });
 }
 
 function symbolTable(image: Image, strings: Strings): Uint8Array {
