@@ -9,7 +9,7 @@ import { buildLossNamed, evaluate, jvp, lossGradient, trainableParameters } from
 import { decodeTensor, type Tensor } from "@systole/systole";
 import { describe, expect, test } from "vitest";
 import { readNpz } from "../../packages/cli/src/files/npz.ts";
-import { atScores } from "../../packages/systole/src/scores.ts";
+import { withScores } from "../../packages/systole/src/scores.ts";
 import { data } from "./zoo.ts";
 
 const folder = join(data, "oracle");
@@ -27,7 +27,7 @@ describe.skipIf(!existsSync(folder))("Hessian products", () => {
       const stored = readNpz(join(folder, name, "oracle.npz"));
       const target = decodeTensor(readFileSync(join(folder, name, "target.pb")));
       const { graph, inputs, outputs: [output] } = importModel(readFileSync(join(folder, name, "model.onnx")));
-      const network = atScores(graph, output!.name, loss);
+      const network = withScores({ ...graph, outputs: [] }, graph, { output: output!.name, loss });
       const parameters = trainableParameters(network);
       const piece = buildLossNamed(loss, { scores: network.outputs[0]!.value.type, target });
       const gradients = lossGradient(network, [{ output: output!.name, loss: piece }], parameters);

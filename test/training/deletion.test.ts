@@ -1,9 +1,10 @@
 /** @file Each step of the device text is needed: training images with one macro-instruction of S3..S10 taken out, sealed anew. */
 import { InputError } from "@systole/base";
-import { pokeForTest } from "../../packages/device/src/testing.ts";
+import type { Program } from "@systole/ir";
 import { presets, type Image } from "@systole/isa";
-import { hessianFree, layoutOf, planSquares, profileNamed, profileNames, reasons, tensorNames } from "@systole/training";
+import { adamDefaults, firstOrder, hessianFree, layoutOf, planSquares, profileNamed, profileNames, reasons, tensorNames } from "@systole/training";
 import { describe, expect, test } from "vitest";
+import { pokeForTest } from "../../packages/device/src/testing.ts";
 import { mlp } from "../../packages/training/test/problems.ts";
 import { changed, compiled, trained, type Compiled, type Training } from "./support.ts";
 
@@ -34,11 +35,17 @@ function faultOf(run: () => unknown): string {
   return "no fault";
 }
 
-describe.each(profileNames)("profile %s", (name) => {
-  const whole: Compiled = compiled(hessianFree(problem, {
-    profile: profileNamed(name), lambda: 1, iterations: outer, cgIterations: 20, gradientBatch: 24, curvatureBatch: 8, weightDecay: 0, seed: 1n, gradientTolerance: 0, progressTolerance: -1,
-    preconditioner: name === "martens" ? planSquares(problem) : undefined, structuralDamping: undefined,
-  }), machine);
+const common = { iterations: outer, weightDecay: 0, seed: 1n, gradientTolerance: 0, progressTolerance: -1 } as const;
+const programs: Readonly<Record<string, () => Program>> = {
+  ...Object.fromEntries(profileNames.map((name) => [name, () => hessianFree(problem, {
+    ...common, profile: profileNamed(name), lambda: 1, cgIterations: 20, gradientBatch: 24, curvatureBatch: 8, preconditioner: name === "martens" ? planSquares(problem) : undefined, structuralDamping: undefined,
+  })])),
+  sgd: () => firstOrder(problem, { ...common, method: { kind: "sgd", momentum: 0.9, nesterov: false }, learningRate: 0.1, batch: 8 }),
+  adam: () => firstOrder(problem, { ...common, method: adamDefaults, learningRate: 0.01, batch: 8 }),
+};
+
+describe.each(Object.keys(programs))("%s", (name) => {
+  const whole: Compiled = compiled(programs[name]!(), machine);
   const first = Float32Array.from(whole.program.tensors.find((tensor) => tensor.name === tensorNames.theta)!.initial!.data as Float32Array);
   const run = (step: StepName): Training => trained(without(whole.image, step), machine, inputs);
   const complete = trained(whole.image, machine, inputs);

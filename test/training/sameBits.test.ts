@@ -28,6 +28,9 @@ describe.each(Object.keys(cases))("%s", (name) => {
   });
 
   test.each(machines.map((machine) => [machine.name, machine] as const))("%s", (_, machine) => {
-    expect(trained(compiled(built.program, machine).image, machine, inputs).bits).toEqual(wanted);
+    const { bits, run, device } = trained(compiled(built.program, machine).image, machine, inputs);
+    expect(bits).toEqual(wanted);
+    // Time depends on decisions only, never on values.
+    expect(device.run(new Map(), { timingOnly: true, control: run.control }).cycles).toBe(run.cycles);
   });
 });

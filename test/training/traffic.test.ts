@@ -63,7 +63,7 @@ describe("the bytes of an outer step", () => {
     const { bytes, all, record } = thirdStep("martens");
     const passes = bytes("x").read / batches(1).x;
     const { x, target, order } = batches(passes);
-    // Gradient, squares and one evaluation on all samples at least; activations and new loss on the curvature's.
+    // The gradient and two stored iterates on all samples at least; activations and new loss on the curvature's.
     expect(passes).toBeGreaterThanOrEqual((3 * samples) / microBatch + 4);
     expect(Number.isInteger(passes)).toBe(true);
     expect(bytes(...parameters)).toEqual({ read: theta, write: theta });

@@ -1,5 +1,5 @@
 /** @file Options that several commands share, from the words of the command line to values. */
-import { fail, graphPasses, isPresetName, parseMachine, presetNames, presets, type Machine } from "@systole/systole";
+import { fail, graphPasses, isPresetName, lossNames, modelLoss, parseMachine, presetNames, presets, type Machine } from "@systole/systole";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { fileExists, readText } from "./files/files.ts";
 
@@ -63,6 +63,16 @@ export function nonNegative(text: string): number {
   return value;
 }
 
+/** `outer=3,cg=30`; may be repeated. */
+export function collectCounts(text: string, before: Readonly<Record<string, number>> = {}): Readonly<Record<string, number>> {
+  const counts = text.split(",").map((part) => {
+    const match = /^([A-Za-z][A-Za-z0-9.-]*)=([0-9]+)$/.exec(part);
+    if (match === null) throw new InvalidArgumentError("loop=count,... is wanted, for example outer=3,cg=30.");
+    return [match[1]!, Number(match[2])] as const;
+  });
+  return { ...before, ...Object.fromEntries(counts) };
+}
+
 export function collectAxis(text: string, before: Readonly<Record<string, number>> = {}): Readonly<Record<string, number>> {
   const match = /^(.+)=([0-9]+)$/.exec(text);
   if (match === null) throw new InvalidArgumentError("name=AXIS is wanted, for example x=1.");
@@ -94,6 +104,34 @@ export function collectInput(text: string, before: readonly InputFlag[] = []): r
   const plain = at < 0 || fileExists(text);
   if (!plain && (at === 0 || at === text.length - 1)) throw new InvalidArgumentError("name=FILE is wanted.");
   return [...before, plain ? { name: undefined, file: text } : { name: text.slice(0, at), file: text.slice(at + 1) }];
+}
+
+/** `OUTPUT=VALUE`, or only a value. */
+export interface OfOutput {
+  readonly output: string | undefined;
+  readonly value: string;
+}
+
+/** Names of outputs may hold "=", names of losses do not. */
+export function collectLoss(text: string, before: readonly OfOutput[] = []): readonly OfOutput[] {
+  const at = text.lastIndexOf("=");
+  const name = text.slice(at + 1);
+  if (at === 0 || !lossChoices.includes(name)) throw new InvalidArgumentError(`Allowed choices are ${lossChoices.join(", ")}.`);
+  return [...before, { output: at < 0 ? undefined : text.slice(0, at), value: name }];
+}
+
+export function collectOfOutput(text: string, before: readonly OfOutput[] = []): readonly OfOutput[] {
+  const { name, file } = collectInput(text)[0]!;
+  return [...before, { output: name, value: file }];
+}
+
+/** Losses by name, and the loss that a model holds itself. */
+export const lossChoices: readonly string[] = [...lossNames, modelLoss];
+
+export function wholeNumberOfEitherSign(text: string): number {
+  const value = /^-?[0-9]+$/.test(text) ? Number(text) : NaN;
+  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError("a whole number is wanted.");
+  return value;
 }
 
 export function regularExpression(text: string): RegExp {

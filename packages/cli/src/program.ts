@@ -1,5 +1,5 @@
 /** @file The commands and their options: the contract of the command line. Names and fields stay. */
-import { lossNames, optimizers, profileNames } from "@systole/systole";
+import { optimizers, profileNames } from "@systole/systole";
 import { Command, Option } from "commander";
 import { compileCommand, emitted, type CompileCommandFlags } from "./commands/compile.ts";
 import { conformCommand, type ConformFlags } from "./commands/conform.ts";
@@ -9,7 +9,8 @@ import { inspectCommand, inspectParts, type InspectFlags } from "./commands/insp
 import { runCommand, type RunFlags } from "./commands/run.ts";
 import { trainCommand, type TrainFlags } from "./commands/train.ts";
 import { machinesCommand, operatorsCommand, passesCommand, type TableFlags } from "./commands/tables.ts";
-import { addCompileOptions, addMachineOption, collectAxis, collectInput, nonNegative, positiveInteger, positiveNumber, regularExpression, wholeNumber } from "./options.ts";
+import { addLossOptions } from "./losses.ts";
+import { addCompileOptions, addMachineOption, collectAxis, collectCounts, collectInput, collectOfOutput, nonNegative, positiveInteger, positiveNumber, regularExpression, wholeNumber } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
 
 export const version = "0.1.0";
@@ -37,7 +38,7 @@ export function buildProgram(terminal: Terminal, finish: (exitCode: number) => v
     .option("--trace <FILE.json>", "write a timeline for ui.perfetto.dev")
     .option("--timing-only", "cycles without values")
     .option("--control <FILE>", "outcomes of branches: written by a full run, read with --timing-only")
-    .option("--assume <k=v,...>", "trip counts of loops that depend on values, with --timing-only")
+    .option("--assume <loop=count,...>", "how often loops run that depend on values, with --timing-only: outer=3,cg=30,...", collectCounts)
     .option("--json", "print the report as JSON")
     .action((path: string, flags: RunFlags) => finish(runCommand(terminal, path, flags)));
 
@@ -46,11 +47,10 @@ export function buildProgram(terminal: Terminal, finish: (exitCode: number) => v
     .option("--json", "the same as data")
     .action((path: string, flags: InspectFlags) => finish(inspectCommand(terminal, path, flags)));
 
-  addCompileOptions(program.command("differentiate").description("loss, gradient and Gauss-Newton product of a model, computed by the device").argument("<MODEL.onnx>"))
-    .addOption(new Option("--loss <name>", "what is differentiated").choices([...lossNames]).makeOptionMandatory())
+  addLossOptions(addCompileOptions(program.command("differentiate").description("loss, gradient and Gauss-Newton product of a model, computed by the device").argument("<MODEL.onnx>")), "what is differentiated")
     .addOption(new Option("--input <name=FILE>", "an input from a .npy or .pb file; may be repeated").argParser(collectInput).makeOptionMandatory())
-    .requiredOption("--target <FILE>", "the target: class numbers, or one number for each score")
-    .option("--loss-output <name>", "the output that the loss is taken at, where there are several")
+    .option("--target <[OUTPUT=]FILE>", "the target of a loss: class numbers, or one number for each score; a loss inside the model has its own", collectOfOutput)
+    .option("--target-mask <[OUTPUT=]FILE>", "1 where a target takes part, 0 where not: in the shape of its places or of their first axes", collectOfOutput)
     .option("--vector <V.npz>", "a direction, `v/PARAMETER` for each parameter: gives Gv/PARAMETER and Jv")
     .option("--freeze <PATTERN>", "parameters that stay as they are (* for any characters); may be repeated", (pattern: string, before: readonly string[] = []) => [...before, pattern])
     .option("--check", "check against central differences and the symmetry of G")
@@ -58,12 +58,11 @@ export function buildProgram(terminal: Terminal, finish: (exitCode: number) => v
     .requiredOption("-o, --out <OUT.npz>", "where loss, g/PARAMETER and Gv/PARAMETER go")
     .action((path: string, flags: DifferentiateFlags) => finish(differentiateCommand(terminal, path, flags)));
 
-  addMachineOption(program.command("train").description("train a model on the device; the whole training program is one image").argument("<MODEL.onnx>"))
-    .addOption(new Option("--loss <name>", "what is made small").choices([...lossNames]).makeOptionMandatory())
-    .option("--data <DATA.npz>", "one array for each input of the model, and `target`; the first axis counts the samples (not needed for models without inputs)")
+  addLossOptions(addMachineOption(program.command("train").description("train a model on the device; the whole training program is one image").argument("<MODEL.onnx>")), "what is made small")
+    .option("--data <DATA.npz>", "one array for each input of the model, `target` and, where some do not take part, `mask` (of several losses `target.OUTPUT`, `mask.OUTPUT`); the first axis counts the samples (not needed for models without inputs)")
+    .option("--target-mask <KEY>", "the array of the data that is the mask (default: mask)")
     .option("--validation <DATA.npz>", "data to judge the trained model on")
     .option("--sample-axis <name=AXIS>", "an input whose samples are counted by another axis; may be repeated", collectAxis)
-    .option("--loss-output <name>", "the output that the loss is taken at, where there are several")
     .addOption(new Option("--optimizer <name>", "the training algorithm").choices([...optimizers]).default("hessian-free"))
     .addOption(new Option("--profile <name>", "variant of Hessian-free training (default: martens)").choices([...profileNames]))
     .option("--iterations <n>", "outer steps at most", positiveInteger, 100)
@@ -88,6 +87,7 @@ export function buildProgram(terminal: Terminal, finish: (exitCode: number) => v
     .option("--resume", "go on from the checkpoint, bit for bit")
     .option("--hard-wired", "the steps S1 to S10 come from a ROM of the controller")
     .option("--image <FILE.elf>", "also write the image of the training program")
+    .option("--program <FILE>", "also write the training program as text")
     .option("--report <FILE.json>", "write the report")
     .requiredOption("-o, --out <TRAINED.onnx>", "the model with its trained parameters")
     .action((path: string, flags: TrainFlags) => finish(trainCommand(terminal, path, flags)));

@@ -8,6 +8,7 @@
 import { bytesOf, dtypeNames, elementwiseNames, internal, isFloat, type Dtype } from "@systole/base";
 import { reductionNames, type Instruction } from "@systole/isa";
 import { readsOf, strideAlong, type Access, type Buffer, type Chain, type Level, type Operand, type PlacedTensor, type Source, type TiledKernel } from "@systole/scheduler";
+import { inPlaceOf, startOf, type InPlace } from "./inPlace.ts";
 import { maskOf, Registers, type DimensionSpec } from "./registers.ts";
 import { TensorPlaces, type Region } from "./tensorPlaces.ts";
 
@@ -43,6 +44,7 @@ class KernelWriter {
   readonly #panel: readonly number[];
   /** Whether some access goes to its tensor itself. */
   readonly #direct: boolean;
+  readonly #inPlace: InPlace | undefined;
 
   constructor(tiled: TiledKernel, places: TensorPlaces) {
     this.#t = tiled;
@@ -51,6 +53,7 @@ class KernelWriter {
     this.registers = new Registers(tiled.kernel.name);
     this.#panel = this.#levelsOf("panel");
     this.#direct = [...readsOf(tiled.kernel), tiled.kernel.output].some((access) => access.direct === true);
+    this.#inPlace = inPlaceOf(tiled, places);
   }
 
   nest(): Instruction[] {
@@ -337,20 +340,26 @@ class KernelWriter {
     return this.registers.buffer(buffer.memory, buffer.address, buffer.slotBytes, buffer.slots);
   }
 
-  /** Points of a tensor, by their whole coordinates. */
-  #tensorGenerator({ tensor }: Access, at: { readonly space: number; readonly base: number; readonly strides: readonly number[] }): number {
+  /** Points of a tensor, by their whole coordinates; of one that is overwritten, in the slot of the tile. */
+  #tensorGenerator(access: Access, at: { readonly space: number; readonly base: number; readonly strides: readonly number[] }): number {
+    const { tensor } = access;
     const { region, offset, row } = this.#places.of(tensor.id);
+    const inPlace = this.#inPlace?.region === region ? this.#inPlace : undefined;
     const known = this.#tensorBuffers.get(region);
-    const buffer = known ?? this.registers.buffer(region.memory, region.address, region.bytes, 1);
+    const buffer = known ?? this.registers.buffer(region.memory, region.address, inPlace?.slotBytes ?? region.bytes, inPlace?.slots ?? 1);
     this.#tensorBuffers.set(region, buffer);
+    if (inPlace !== undefined) {
+      const inside = this.#levels.flatMap((_, level) => (level === inPlace.level ? [] : [level]));
+      const ring = { ring: this.#levels.map((_, level) => (level === inPlace.level ? 1 : 0)), dependent: [inPlace.level] };
+      return this.registers.generator({ ...at, buffer, dtype: tensor.type.dtype, levels: inside, base: startOf(access) * bytesOf(tensor.type.dtype), ring });
+    }
     return this.registers.generator({ ...at, buffer, dtype: tensor.type.dtype, absolute: true, base: at.base + offset, ...(row === undefined ? {} : { row }) });
   }
 }
 
 /** An access without padding as base + sum of stride * dimension, in elements. */
 function affine(access: Access): { base: number; stride: (dim: number) => number } {
-  const base = access.coordinates.reduce((sum, c) => sum + c.offset * c.stride, access.base);
-  return { base, stride: (dim) => strideAlong(access, dim) };
+  return { base: startOf(access), stride: (dim) => strideAlong(access, dim) };
 }
 
 /** Elements between looked-up rows: the product of everything inside the first axis. */

@@ -1,5 +1,5 @@
 /**
- * @file The tensors of one kernel as buffers. Tensors in external memory have one each. In the data cache tensors may be pieces of one
+ * @file The tensors of one kernel as buffers. In external memory each has one, and tensors of the same bytes share it. In the data cache tensors may be pieces of one
  * vector and overlap; there a buffer may not be used any more when another one covers it, so what overlaps shares a buffer.
  */
 import { internal } from "@systole/base";
@@ -25,9 +25,16 @@ export class TensorPlaces {
     const ids = new Set([...readsOf(kernel), kernel.output].map((access) => access.tensor.id));
     const used = [...ids].map((id) => tensors.get(id) ?? internal(`tensor ${id} of ${kernel.name} has no place`));
     const shared = merged(used.filter(({ memory }) => memory === "cache").map(regionOf));
+    const external = new Map<string, Region>();
+    const sameBytes = (own: Region): Region => {
+      const key = `${own.address} ${own.bytes}`;
+      const known = external.get(key) ?? own;
+      external.set(key, known);
+      return known;
+    };
     for (const tensor of used) {
       const own = regionOf(tensor);
-      const region = tensor.memory === "cache" ? shared.find((r) => r.address <= own.address && own.address + own.bytes <= r.address + r.bytes) ?? internal(`tensor ${tensor.name} lies in no region`) : own;
+      const region = tensor.memory === "cache" ? shared.find((r) => r.address <= own.address && own.address + own.bytes <= r.address + r.bytes) ?? internal(`tensor ${tensor.name} lies in no region`) : sameBytes(own);
       const { row } = tensor;
       this.#places.set(tensor.id, {
         region, offset: own.address - region.address,

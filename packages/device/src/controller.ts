@@ -4,7 +4,7 @@
  * meet only where a branch asks for a scalar register.
  */
 import { fail, internal, type Place } from "@systole/base";
-import { limits, submoduleCallees, type KernelDebug, type Machine, type MacroName, type ResolvedGenerator, type ResolvedProgram, type ResolvedStep, type TensorSymbol, type UnitName } from "@systole/isa";
+import { limits, submoduleCallees, type BranchDebug, type KernelDebug, type Machine, type MacroName, type ResolvedGenerator, type ResolvedProgram, type ResolvedStep, type TensorSymbol, type UnitName } from "@systole/isa";
 import { newKernelCounters, type MutableKernelCounters } from "./counters.ts";
 import { extentsOf, newPlacement, setRowOffset } from "./geometry.ts";
 import { defaultWatchdogCycles, type RunOptions } from "./run.ts";
@@ -21,6 +21,8 @@ export interface Executable {
   readonly textAddress: number;
   readonly kernels: readonly KernelDebug[];
   readonly symbols: readonly TensorSymbol[];
+  /** What is known of branches, by the address of the instruction. */
+  readonly branches: ReadonlyMap<number, BranchDebug>;
 }
 
 /** What the device does at judgements. */
@@ -30,6 +32,9 @@ export interface Observer {
   /** A run to be taken up again: until its judgement there are no values, decisions are those of the snapshot; then `begin` gives the values. */
   readonly resume?: { readonly snapshot: Snapshot; begin(): ValueEngine };
 }
+
+/** The name of the loop that judgements make. */
+export const outerLoop = "outer";
 
 type LoopStep = Extract<ResolvedStep, { kind: "loop" }>;
 
@@ -137,7 +142,7 @@ export class Controller {
       case "branch":
         this.clock.issue(step.address);
         this.clock.waitForScalar();
-        if (this.#decide(step.register, (value) => (value !== 0) === step.when)) this.#jump(frame, step.target);
+        if (this.#decide(step.register, (value) => (value !== 0) === step.when, () => this.#assumed(frame, step.address))) this.#jump(frame, step.target);
         return true;
       case "return":
         this.clock.issue(step.address);
@@ -284,7 +289,7 @@ export class Controller {
     frame.judgement = undefined;
     this.clock.waitForScalar();
     this.#judge();
-    if (!this.#decide(0, (value) => value === 0)) return frame.next < frame.routine.body.length;
+    if (!this.#decide(0, (value) => value === 0 && this.#isExpected(), () => this.#assumedCount(outerLoop) > this.judgements)) return frame.next < frame.routine.body.length;
     this.#jump(frame, judgement.back);
     return true;
   }
@@ -312,19 +317,42 @@ export class Controller {
   }
 
   /** The outcome of a branch: by value, or as the given control says. */
-  #decide(register: number, test: (value: number) => boolean): boolean {
+  #decide(register: number, test: (value: number) => boolean, assumed: () => boolean): boolean {
     const outcomes = this.#resume?.snapshot.control ?? this.#options.control;
     const given = this.#values === undefined ? outcomes?.[this.control.length] : undefined;
-    if (given === undefined && !this.scalars.knows(register)) {
+    const known = given !== undefined || this.scalars.knows(register);
+    if (!known && this.#options.assume === undefined) {
       fail("E0603", `this run has no values, but branch ${this.control.length} depends on scalar register ${register}`, this.place(),
         ["Give the outcomes of the branches that a full run wrote, or run with values."]);
     }
-    const outcome = given ?? test(this.scalars.registers[register]!);
+    const outcome = known ? given ?? test(this.scalars.registers[register]!) : assumed();
     this.control.push(outcome);
     return outcome;
   }
 
+  /** Whether a branch that depends on values is taken, as far as one can say without them. */
+  #assumed(frame: Frame, address: number): boolean {
+    const branch = this.#executable.branches.get(address);
+    if (branch === undefined) return fail("E0603", "nothing is known of a branch of this image", this.place(), ["Give the outcomes of the branches that a full run wrote, or run with values."]);
+    const { taken, loop } = branch;
+    if (loop === undefined) return taken;
+    const iteration = 1 + (frame.arrivals.get(loop.head) ?? 0);
+    const count = this.#assumedCount(loop.name);
+    const leaves = loop.last ? iteration >= count : iteration > count;
+    return leaves === taken;
+  }
+
+  #assumedCount(loop: string): number {
+    return this.#options.assume?.get(loop) ?? fail("E0603", `this run has no values, and nothing is said of loop "${loop}"`, this.place(), [`Say how often it runs: ${loop}=COUNT.`]);
+  }
+
+  /** Whether one more judgement was asked for; where nothing is said, the program itself decides. */
+  #isExpected(): boolean {
+    return this.judgements < (this.#options.assume?.get(outerLoop) ?? Infinity);
+  }
+
   #jump(frame: Frame, target: number): void {
+    if (this.#options.assume !== undefined) frame.arrivals.set(target, (frame.arrivals.get(target) ?? 0) + 1);
     frame.next = frame.routine.stepAt.get(target) ?? internal(`branch target ${target} of routine ${frame.routine.name}`);
     this.clock.scoreboard.forget();
     this.#check();

@@ -3,7 +3,7 @@
  * as they were at that moment.
  */
 import { allocate, byteCount, fail, formatType, InputError, sameShape, type Tensor } from "@systole/base";
-import { verifyImage, writeImage, type Image, type Machine, type MemoryName, type TensorSymbol } from "@systole/isa";
+import { limits, verifyImage, writeImage, type Image, type Machine, type MemoryName, type TensorSymbol } from "@systole/isa";
 import { Controller, memoryIsLeft, type Executable, type Observer } from "./controller.ts";
 import { boundOf, perUnit, type KernelCounters, type MutableKernelCounters } from "./counters.ts";
 import { DeviceFault } from "./faults.ts";
@@ -31,7 +31,12 @@ export class Device {
   constructor(image: Image, machine: Machine) {
     this.image = image;
     this.machine = machine;
-    this.#executable = { program: verifyImage(image, machine), textAddress: image.textAddress, kernels: image.debug.kernels, symbols: image.symbols };
+    const program = verifyImage(image, machine);
+    const branches = new Map((image.debug.branches ?? []).flatMap((branch) => {
+      const routine = program.routines[branch.routine];
+      return routine === undefined ? [] : [[routine.address + branch.instruction * limits.instructionBytes, branch] as const];
+    }));
+    this.#executable = { program, textAddress: image.textAddress, kernels: image.debug.kernels, symbols: image.symbols, branches };
   }
 
   run(inputs: ReadonlyMap<string, Tensor>, options: RunOptions = {}): Run {

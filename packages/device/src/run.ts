@@ -12,6 +12,11 @@ export interface RunOptions {
   readonly timingOnly?: boolean;
   /** Outcomes of the branches (`br` taken, `converge` going back) in order, from `Run.control` of a full run. */
   readonly control?: readonly boolean[];
+  /**
+   * Without values and without `control`: how often loops run whose length depends on values, by the names of the image's debug map; `outer` is the number of
+   * judgements. Other branches that depend on values go the way they go as a rule.
+   */
+  readonly assume?: ReadonlyMap<string, number>;
   /** Milliseconds of some clock; progress is then told ten times a second and the run says how long it took. */
   readonly now?: () => number;
   /** Dynamic instructions done, and an estimate of all of them. */

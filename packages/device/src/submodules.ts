@@ -18,6 +18,8 @@ export interface Frame {
   judgement: { readonly back: number; readonly address: number } | undefined;
   /** A number for each run of a routine. */
   readonly activation: number;
+  /** How often branches came to a place, in runs that must guess. */
+  readonly arrivals: Map<number, number>;
 }
 
 /** What a submodule has done so far. */
@@ -89,7 +91,7 @@ export class Submodules {
   enter(routine: ResolvedRoutine): void {
     const kernel = routine.kernel >= 0 || this.depth === 0 ? routine.kernel : this.frame.kernel;
     const submodule = this.all[routine.submodule];
-    submodule.counters.push({ routine, next: 0, kernel, judgement: undefined, activation: this.#activations++ });
+    submodule.counters.push({ routine, next: 0, kernel, judgement: undefined, activation: this.#activations++, arrivals: new Map() });
     submodule.calls++;
     this.#waiting.push(submodule);
   }

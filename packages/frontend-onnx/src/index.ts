@@ -1,3 +1,4 @@
+export type { ModelLoss } from "./lowering/emitter.ts";
 export { checkExternalLocation, type ReadExternal } from "./model/external.ts";
 export { declaredInputs, importModel, type ImportedModel, type ImportOptions, type ModelValue } from "./model/import.ts";
 export type { DeclaredInput } from "./model/shapes.ts";

@@ -29,7 +29,9 @@ export { deriveLoss, gaussNewton, gaussNewtonGraph, lossGradient, lossGraph, typ
 export { cotangentName, tangentName, trainableParameters, turnedName, type DerivativeOptions } from "./differentiate/names.ts";
 export { buildLossNamed, lossNames, type LossName, type LossOptions } from "./losses/index.ts";
 export { binaryCrossEntropy } from "./losses/binaryCrossEntropy.ts";
-export { checkClassNumbers, crossEntropy, type CrossEntropyOptions } from "./losses/crossEntropy.ts";
+export { checkClassNumbers, crossEntropy, isClassNumbers, type CrossEntropyOptions } from "./losses/crossEntropy.ts";
+export { targetFrom } from "./losses/targetFrom.ts";
+export { isWeighed, plainDivisor, totalWeight, type WeighedLoss } from "./losses/weight.ts";
 export { recurrentHeads, type RecurrentHead, type WithRecurrentHeads } from "./differentiate/recurrentHeads.ts";
 export { structuralDamping, type DampingKind, type StructuralDampingOptions } from "./losses/structuralDamping.ts";
 export { squaredError } from "./losses/squaredError.ts";
@@ -39,5 +41,7 @@ export { ProgramState, runProgram, tensorBytes, type InterpretObserver, type Int
 export { parseProgram } from "./program/parse.ts";
 export { printProgram } from "./program/print.ts";
 export { parametersAsInputs } from "./program/parameters.ts";
+export { lowerScans } from "./program/lowerScans.ts";
+export { graphProgram } from "./program/graphProgram.ts";
 export { verifyProgram } from "./program/verify.ts";
 export { splitGraph, type SplitGraph } from "./differentiate/split.ts";

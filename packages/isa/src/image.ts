@@ -48,6 +48,18 @@ export interface ImageDebug {
   readonly kernels: readonly KernelDebug[];
   /** What programs call the scalar registers, from register 0 on. */
   readonly scalars?: readonly string[];
+  /** How branches on values go in runs without values, where a run is told how often loops repeat. */
+  readonly branches?: readonly BranchDebug[];
+}
+
+/** A branch, by routine and index inside it. */
+export interface BranchDebug {
+  readonly routine: number;
+  readonly instruction: number;
+  /** Whether it is taken: to leave the loop, or, outside of a loop's exits, as a rule. */
+  readonly taken: boolean;
+  /** The loop that it leaves, and where that begins. The last exit of a loop leaves in the last iteration, others at the start of the one after. */
+  readonly loop?: { readonly name: string; readonly head: number; readonly last: boolean };
 }
 
 export interface Image {

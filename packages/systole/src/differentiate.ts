@@ -3,23 +3,22 @@
  *
  *     ONNX bytes -> network at its scores -> derived graph -> Schedule -> Image
  *
- * Inputs of the image are the model's inputs, `target` and, for a product, `v/PARAMETER`; its outputs `loss`, `g/PARAMETER` and
- * `Gv/PARAMETER`, `Jv`. Parameters stay parameters: nothing that depends on one is folded.
+ * Inputs of the image are the model's inputs, `target` (of several losses `target.OUTPUT`), where there is one `mask`, and, for a product, `v/PARAMETER`; its
+ * outputs `loss`, `g/PARAMETER` and `Gv/PARAMETER`, `Jv` (of several losses `Jv/OUTPUT`). Parameters stay parameters: nothing that depends on one is folded.
  */
 import { fail, type TensorType } from "@systole/base";
-import { emitImage } from "@systole/codegen";
-import { importModel, type ImportedModel } from "@systole/frontend-onnx";
-import { buildLossNamed, deriveLoss, lossGraph, optimizeTrainable, trainableParameters, verifyGraph, type Graph, type KeptResidual, type LossPiece } from "@systole/ir";
+import { importModel } from "@systole/frontend-onnx";
+import { deriveLoss, lossGraph, optimizeTrainable, trainableParameters, verifyGraph, type Graph, type KeptResidual } from "@systole/ir";
 import type { Machine } from "@systole/isa";
-import { schedule, verifySchedule } from "@systole/scheduler";
-import { atScores } from "./scores.ts";
+import { attachLosses, pieceOf, targetName, type AttachedLoss, type LossChoice } from "./lossPieces.ts";
+import { lowerGraph } from "./lower.ts";
 import type { Compiled, CompileOptions } from "./stages.ts";
 
-export interface DifferentiateOptions extends CompileOptions {
-  readonly loss: string;
-  readonly target: TensorType;
-  /** The output that the loss is taken at; the only one when missing. */
-  readonly output?: string;
+export interface DifferentiateOptions extends CompileOptions, LossChoice {
+  /** Of one loss; a loss inside the model has its own. */
+  readonly target?: TensorType;
+  /** Masks, and targets of several losses, by the names that `lossInputs` says. */
+  readonly lossTypes?: ReadonlyMap<string, TensorType>;
   /** Parameters that stay as they are; `*` stands for any characters. */
   readonly freeze?: readonly string[];
   /** Also the Gauss-Newton product with a direction. */
@@ -31,31 +30,20 @@ export interface Derivatives extends Compiled {
   readonly parameters: readonly string[];
   /** The loss alone, for checks against differences. */
   readonly lossGraph: Graph;
-  /** Type of the scores that the loss sees. */
-  readonly scores: TensorType;
+  readonly losses: readonly AttachedLoss[];
   /** What the backward part and the product read of the forward values. */
   readonly residuals: readonly KeptResidual[];
 }
 
 export function differentiate(bytes: Uint8Array, machine: Machine, options: DifferentiateOptions): Derivatives {
   const model = importModel(bytes, options);
-  const output = options.output ?? onlyOutput(model);
-  const network = atScores(model.graph, output, options.loss);
+  const { network, losses } = attachLosses(model, options, (name) => options.lossTypes?.get(name) ?? (name === targetName ? options.target : undefined));
   const parameters = trainableParameters(network, options.freeze ?? []);
   if (parameters.length === 0) fail("E0209", "the model has no trainable parameters", {}, ["Trainable are float initializers except running statistics; --freeze takes some away."]);
-  const scores = network.outputs[0]!.value.type;
-  const pieces: readonly LossPiece[] = [{ output, loss: buildLossNamed(options.loss, { scores, target: options.target }) }];
+  const pieces = losses.map((loss) => pieceOf(model, loss, undefined));
   const { graph: derived, residuals } = deriveLoss(network, pieces, parameters, options.product === true);
   verifyGraph(derived);
   const graph = optimizeTrainable(derived, options.passes);
   verifyGraph(graph);
-  const scheduled = schedule(graph, machine, { batch: model.inputs[0]?.type.shape[0] ?? 1, ...options });
-  verifySchedule(scheduled, machine);
-  return { model, graph, schedule: scheduled, image: emitImage(scheduled, machine), parameters, lossGraph: lossGraph(network, pieces), scores, residuals };
-}
-
-function onlyOutput(model: ImportedModel): string {
-  const [first, ...others] = model.graph.outputs;
-  if (first === undefined || others.length > 0) return fail("E0603", `the model has ${model.graph.outputs.length} outputs`, {}, [`Say which one the loss is taken at: ${model.graph.outputs.map(({ name }) => name).join(", ")}.`]);
-  return first.name;
+  return { model, graph, ...lowerGraph(graph, machine, { batch: model.inputs[0]?.type.shape[0] ?? 1, ...options }), parameters, lossGraph: lossGraph(network, pieces), losses, residuals };
 }

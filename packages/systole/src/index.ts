@@ -1,9 +1,10 @@
 export { compile, run, type Compiled, type CompileOptions } from "./stages.ts";
+export { lowerGraph, printAnySchedule, type AnySchedule, type Lowered } from "./lower.ts";
 export { Device, isDeviceFault, type Run, type RunOptions } from "@systole/device";
 export {
   decodeTensor, derivativeText, encodeTensor, importModel, newestOpset, oldestOpset, operatorTable, type ImportedModel, type ImportOptions, type ModelValue, type Derivative, type OperatorRow,
 } from "@systole/frontend-onnx";
-export { evaluate, graphPasses, parseGraph, printGraph, verifyGraph, type Graph } from "@systole/ir";
+export { evaluate, graphPasses, parseGraph, parseProgram, printGraph, printProgram, verifyGraph, type Graph } from "@systole/ir";
 export {
   assembleRoutines, parseElf, disassembleInstruction, disassembleRoutines, formatMachine, isaDocument, isPresetName, limits, machineHash, parseMachine, presetNames, presets, readImage,
   verifyImage, writeImage, type Image, type KernelDebug, type Machine, type Routine, type TensorSymbol,
@@ -15,10 +16,11 @@ export {
 } from "@systole/base";
 export { differentiate, type Derivatives, type DifferentiateOptions } from "./differentiate.ts";
 export { checkGradient, checkSymmetry, signDirection, type GradientCheck, type SymmetryCheck } from "./checkDerivatives.ts";
-export { checkClassNumbers, lossNames, residualBytes, trainableParameters, type KeptResidual } from "@systole/ir";
+export { lossInputs, maskName, modelLoss, targetName, type AttachedLoss, type LossAt, type LossChoice, type LossInputs } from "./lossPieces.ts";
+export { isWeighed, lossNames, totalWeight, residualBytes, trainableParameters, type KeptResidual } from "@systole/ir";
 export { ladder, ladderSources, printLadder, type Cell, type Ladder } from "@systole/ir";
 export { optimizers, type OptimizerName } from "./training/algorithm.ts";
-export { arrangeData, refuseNaN, targetName, typesOf, type BuiltTraining, type TrainingOptions } from "./training/build.ts";
+export { arrangeData, buildProblem, refuseNaN, typesOf, type BuiltProblem, type BuiltTraining, type TrainingData, type TrainedLoss, type TrainingOptions } from "./training/build.ts";
 export { compileTraining, type CompiledTraining } from "./training/compile.ts";
 export { validate, type Validation } from "./training/validate.ts";
 export { profileNames, profiles, readRecord, reasonOf, reasons, recordTensor, type Reason, type TrainingRecord } from "@systole/training";

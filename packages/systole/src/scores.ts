@@ -3,8 +3,8 @@
  * are taken at the logits: value, gradient and curvature are then exact where the composition would overflow. Squared error is
  * taken where the network ends.
  */
-import { fail, sameShape } from "@systole/base";
-import { definitions, type Graph, type GraphOutput, type Node, type Value } from "@systole/ir";
+import { elementCount, fail, sameShape } from "@systole/base";
+import { definitions, isNode, nextValueId, type Graph, type Node, type Value } from "@systole/ir";
 
 const normalisers: Readonly<Record<string, readonly string[]>> = {
   "cross-entropy": ["Softmax", "LogSoftmax"],
@@ -20,24 +20,39 @@ const mistakes: Readonly<Record<string, readonly string[]>> = {
 /** Movement that keeps every element in its row-major place: the logits may be seen through it. */
 const transparent = ["Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"];
 
-/** The graph with `output` moved to the logits, where the loss wants them. */
-export function atScores(graph: Graph, outputName: string, loss: string): Graph {
-  const output = graph.outputs.find(({ name }) => name === outputName);
-  if (output === undefined) return fail("E0601", `the model has no output "${outputName}"`, { value: outputName }, [`It has ${graph.outputs.map(({ name }) => name).join(", ")}.`]);
-  const logits = logitsOf(graph, output, loss);
-  return { ...graph, outputs: [{ name: outputName, value: logits ?? output.value }] };
+export interface ScoresOf {
+  readonly output: string;
+  readonly loss: string;
+  /** The axis of the classes; 1 when missing. */
+  readonly classAxis?: number;
 }
 
-function logitsOf(graph: Graph, output: GraphOutput, loss: string): Value | undefined {
+/** `network` with one more output: that of `whole`, moved to the logits where its loss wants them. Both have the same values; a network without outputs is where to begin. */
+export function withScores(network: Graph, whole: Graph, { output: name, loss, classAxis }: ScoresOf): Graph {
+  const output = whole.outputs.find((one) => one.name === name);
+  if (output === undefined) return fail("E0601", `the model has no output "${name}"`, { value: name }, [`It has ${whole.outputs.map((one) => one.name).join(", ")}.`]);
+  return withOutput(network, name, logitsBehind(whole, output.value, loss, classAxis) ?? output.value, output.value.type.shape);
+}
+
+/** The value as a further output, in this shape. */
+export function withOutput(graph: Graph, name: string, value: Value, shape: readonly number[]): Graph {
+  if (sameShape(value.type.shape, shape)) return { ...graph, outputs: [...graph.outputs, { name, value }] };
+  const shaped: Value = { id: nextValueId(graph), type: { dtype: value.type.dtype, shape } };
+  const origin = definitions(graph).get(value)?.origin ?? { node: name, operator: "Reshape" };
+  return { ...graph, nodes: [...graph.nodes, { op: "reshape", inputs: [value], params: { shape }, outputs: [shaped], origin }], outputs: [...graph.outputs, { name, value: shaped }] };
+}
+
+/** What goes into the normalisation that `last` comes out of; undefined where there is none. */
+export function logitsBehind(graph: Graph, last: Value, loss: string, classAxis = 1): Value | undefined {
   if (normalisers[loss] === undefined) return undefined;
   const defined = definitions(graph);
-  let value = output.value;
+  let value = last;
   for (;;) {
     const node = defined.get(value);
     if (node === undefined) return undefined;
     const { node: name, operator } = node.origin;
     if (normalisers[loss]!.includes(operator)) {
-      return through(graph, node, output) ?? fail("E0603", `${loss} cannot see the logits of this ${operator}`, { node: name, operator }, ["Its result must have the shape of the output; export the network without it."]);
+      return through(graph, node, last, classAxis) ?? fail("E0603", `${loss} cannot see the logits of this ${operator}`, { node: name, operator }, [`It must normalise over the axis of the classes (${classAxis}); --class-axis names another, or export the network without it.`]);
     }
     if (mistakes[loss]!.includes(operator)) {
       return fail("E0603", `${loss} of a network that ends in ${operator}`, { node: name, operator }, [`${loss} takes logits, or a network that ends in ${normalisers[loss]!.join(" or ")}.`]);
@@ -49,11 +64,19 @@ function logitsOf(graph: Graph, output: GraphOutput, loss: string): Value | unde
 }
 
 /** The value that the nodes of one ONNX operator take from outside; constants of their own do not count. */
-function through(graph: Graph, last: Node, output: GraphOutput): Value | undefined {
-  const own = new Set(graph.nodes.filter((node) => node.origin.node === last.origin.node && node.origin.operator === last.origin.operator));
-  const made = new Set([...own].flatMap((node) => node.outputs));
-  const taken = new Set([...own].flatMap((node) => node.inputs).filter((value) => !made.has(value)));
+function through(graph: Graph, last: Node, output: Value, classAxis: number): Value | undefined {
+  const own = graph.nodes.filter((node) => node.origin.node === last.origin.node && node.origin.operator === last.origin.operator);
+  const made = new Set(own.flatMap((node) => node.outputs));
+  const taken = new Set(own.flatMap((node) => node.inputs).filter((value) => !made.has(value)));
   const [logits] = taken;
-  // A normalisation over other axes than the loss's, seen through a change of shape, has no logits of the output's shape.
-  return taken.size === 1 && logits !== undefined && sameShape(logits.type.shape, output.value.type.shape) ? logits : undefined;
+  // Row-major order stays through changes of shape: it is the same axis if as much stands before and behind it.
+  const classes = split(output.type.shape, [classAxis]);
+  const fits = own.filter((node) => isNode(node, "reduce")).every((node) => split(node.inputs[0]!.type.shape, node.params.axes) === classes);
+  return taken.size === 1 && logits !== undefined && fits ? logits : undefined;
+}
+
+/** How many elements stand before the axes, along them and behind them. */
+function split(shape: readonly number[], axes: readonly number[]): string {
+  const [first, last] = [Math.min(...axes), Math.max(...axes) + 1];
+  return [shape.slice(0, first), shape.slice(first, last), shape.slice(last)].map(elementCount).join(" ");
 }

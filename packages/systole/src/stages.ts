@@ -3,15 +3,15 @@
  *
  *     ONNX bytes -> ir.Graph -> optimised Graph -> Schedule -> Image -> Run
  *
- * Every value on the way has a text form; nothing here touches a file.
+ * Every value on the way has a text form; nothing here touches a file. A graph with recurrences takes the way of programs (`lower.ts`).
  */
 import type { PassObserver, Tensor } from "@systole/base";
-import { emitImage } from "@systole/codegen";
 import { runImage, type Run, type RunOptions } from "@systole/device";
 import { importModel, type ImportedModel, type ImportOptions } from "@systole/frontend-onnx";
 import { optimize, verifyGraph, type Graph } from "@systole/ir";
 import type { Image, Machine } from "@systole/isa";
-import { schedule, verifySchedule, type Schedule, type SearchOptions } from "@systole/scheduler";
+import type { SearchOptions } from "@systole/scheduler";
+import { lowerGraph, type AnySchedule } from "./lower.ts";
 
 export interface CompileOptions extends ImportOptions, SearchOptions {
   /** Watches the passes over the graph. */
@@ -21,7 +21,7 @@ export interface CompileOptions extends ImportOptions, SearchOptions {
 export interface Compiled {
   readonly model: ImportedModel;
   readonly graph: Graph;
-  readonly schedule: Schedule;
+  readonly schedule: AnySchedule;
   readonly image: Image;
 }
 
@@ -31,10 +31,7 @@ export function compile(bytes: Uint8Array, machine: Machine, options: CompileOpt
   verifyGraph(model.graph);
   const graph = optimize(model.graph, options.passes);
   verifyGraph(graph);
-  const scheduled = schedule(graph, machine, { batch: model.inputs[0]?.type.shape[0] ?? 1, ...options });
-  verifySchedule(scheduled, machine);
-  const image = emitImage(scheduled, machine);
-  return { model, graph, schedule: scheduled, image };
+  return { model, graph, ...lowerGraph(graph, machine, { batch: model.inputs[0]?.type.shape[0] ?? 1, ...options }) };
 }
 
 /** Runs an image on the simulated device; the device verifies the image first. */

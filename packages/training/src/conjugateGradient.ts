@@ -84,7 +84,7 @@ export function conjugateGradient(builder: ProgramBuilder, vectors: Vectors, nam
       ])]),
       ...truncation(history, options.tolerance),
       ...(options.residualTolerance > 0 ? [when(less(root("rr"), options.residualTolerance), [set("cgStop", cgStops.residual), leave])] : []),
-    ]),
+    ], "cg"),
     ...(storeNow.length === 0 ? [] : [when(not(equals("lastStored", "cgSteps")), storeNow)]),
   ]);
 }

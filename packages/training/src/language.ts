@@ -31,7 +31,8 @@ export const write = (to: Reference, value: ScalarExpression): Statement => ({ k
 export const sum = (target: string, of: Reference): Statement => ({ kind: "sum", target, of });
 export const copy = (from: Reference, to: Reference): Statement => ({ kind: "copy", from, to });
 export const when = (condition: ScalarExpression, then: readonly Statement[], otherwise: readonly Statement[] = []): Statement => ({ kind: "if", condition, then, else: otherwise });
-export const loopWhile = (condition: ScalarExpression, body: readonly Statement[]): Statement => ({ kind: "while", condition, body });
+/** `name`: for loops whose length depends on values. */
+export const loopWhile = (condition: ScalarExpression, body: readonly Statement[], name?: string): Statement => ({ kind: "while", condition, body, ...(name === undefined ? {} : { name }) });
 export const leave: Statement = { kind: "break" };
 
 export type Binding = Reference | { readonly scalar: string };

@@ -24,7 +24,7 @@ export function lineSearch(builder: ProgramBuilder, { slope, factor, tries }: Li
       set("tries", plus("tries", 1)),
       when(atMost(tries, "tries"), [set("rate", 0), leave]),
       set("rate", times("rate", factor)), ...evaluate,
-    ]),
+    ], "line-search"),
   ]);
 }
 
@@ -39,7 +39,7 @@ export function backtracking(builder: ProgramBuilder, iterates: string, result: 
     loopWhile(less(0, "j"), [
       set("before", minus("j", 1)), ...evaluate(at("before")),
       when(atMost("value", "fBack"), [set("j", "before"), set("fBack", "value")], [leave]),
-    ]),
+    ], "backtrack"),
     copy(at("j"), result),
   ]);
 }

@@ -1,5 +1,5 @@
 /** @file The main part that all training programs share: steps S3 to S10 of the device text. S1 and S2 bring the program itself onto the device. */
-import { mapGraphs, optimizeTrainable, verifyProgram, type Program, type Step } from "@systole/ir";
+import { lowerScans, mapGraphs, optimizeTrainable, verifyProgram, type Program, type Step } from "@systole/ir";
 import type { ProgramBuilder } from "./language.ts";
 import { tensorNames } from "./samples.ts";
 
@@ -16,7 +16,7 @@ export const trainingSteps: readonly Step[] = [
   { kind: "converge", routine: "judge", back: 2 },
 ];
 
-/** The program of a builder that has routines assign, estimate, transfer, update and judge; its graphs optimized. */
+/** The program of a builder that has routines assign, estimate, transfer, update and judge; its graphs optimized, recurrences as loops. */
 export function trainingProgram(builder: ProgramBuilder, name: string): Program {
-  return verifyProgram(mapGraphs(builder.build(name, trainingSteps), (graph) => optimizeTrainable(graph)));
+  return verifyProgram(lowerScans(mapGraphs(builder.build(name, trainingSteps), (graph) => optimizeTrainable(graph))));
 }

@@ -1,5 +1,5 @@
 /** @file `systole compile`: a model to an image file, or to the text of a stage on the way. */
-import { disassembleRoutines, printGraph, printSchedule, writeImage, type Compiled } from "@systole/systole";
+import { disassembleRoutines, printAnySchedule, printGraph, writeImage, type Compiled } from "@systole/systole";
 import { bytesText, grouped, textBytesOf } from "@systole/report";
 import { loadProgram } from "../compiling.ts";
 import { writeWhole } from "../files/files.ts";
@@ -42,7 +42,7 @@ export function compileCommand(terminal: Terminal, path: string, flags: CompileC
 function textOf(compiled: Compiled, stage: (typeof emitted)[number], elideTensors: boolean): string {
   switch (stage) {
     case "ir": return printGraph(compiled.graph, { elideTensors });
-    case "schedule": return printSchedule(compiled.schedule);
+    case "schedule": return printAnySchedule(compiled.schedule);
     case "asm": return `${disassembleRoutines(compiled.image.routines)}\n`;
   }
 }

@@ -1,22 +1,23 @@
 /** @file `systole differentiate`: loss, gradient and, for a direction, the Gauss-Newton product of a model, computed by the device. */
 import { buildReport, renderReport, type ResidualReport } from "@systole/report";
 import {
-  byteCount, checkClassNumbers, checkGradient, checkSymmetry, Device, differentiate, fail, formatType, isFloat, residualBytes, sameShape, signDirection, writeImage,
-  type Derivatives, type Run, type Tensor,
+  byteCount, checkGradient, checkSymmetry, Device, differentiate, fail, formatType, isFloat, isWeighed, lossInputs, residualBytes, sameShape, signDirection, totalWeight, writeImage,
+  type Derivatives, type LossChoice, type Run, type Tensor,
 } from "@systole/systole";
 import { compileOptions, type GivenTensor } from "../compiling.ts";
 import { readBytes, writeWhole } from "../files/files.ts";
 import { readNpz, writeNpz } from "../files/npz.ts";
 import { readTensorFile } from "../files/tensorFile.ts";
 import { readInputs } from "../inputs.ts";
-import { defaultMachine, findMachine, type CompileFlags, type InputFlag } from "../options.ts";
+import { lossChoice, type LossFlags } from "../losses.ts";
+import { defaultMachine, findMachine, type CompileFlags, type InputFlag, type OfOutput } from "../options.ts";
+import { UsageError } from "../usage.ts";
 import { note, Progress, type Terminal } from "../terminal.ts";
 
-export interface DifferentiateFlags extends CompileFlags {
-  readonly loss: string;
+export interface DifferentiateFlags extends CompileFlags, LossFlags {
   readonly input: readonly InputFlag[];
-  readonly target: string;
-  readonly lossOutput?: string;
+  readonly target?: readonly OfOutput[];
+  readonly targetMask?: readonly OfOutput[];
   readonly vector?: string;
   readonly freeze?: readonly string[];
   readonly check?: boolean;
@@ -29,20 +30,20 @@ const checkLimit = 1e-2;
 
 export function differentiateCommand(terminal: Terminal, path: string, flags: DifferentiateFlags): number {
   const machine = findMachine(flags.machine ?? defaultMachine);
-  const target = readTensorFile(flags.target);
+  const choice = lossChoice(flags);
+  const ofLosses = readLossInputs(choice, flags);
   const given = readInputs(flags.input);
   given.forEach(refuseNaN);
   const direction = flags.vector === undefined ? undefined : readNpz(flags.vector);
   const start = terminal.now();
   const derivatives = differentiate(readBytes(path), machine, {
-    ...compileOptions(path, flags, terminal), loss: flags.loss, target: { dtype: target.dtype, shape: target.shape }, product: direction !== undefined || flags.check === true,
-    ...(flags.lossOutput === undefined ? {} : { output: flags.lossOutput }), ...(flags.freeze === undefined ? {} : { freeze: flags.freeze }),
+    ...compileOptions(path, flags, terminal), ...choice, lossTypes: new Map([...ofLosses].map(([name, { dtype, shape }]) => [name, { dtype, shape }])),
+    product: direction !== undefined || flags.check === true, ...(flags.freeze === undefined ? {} : { freeze: flags.freeze }),
   });
   const compileMs = terminal.now() - start;
   derivatives.model.warnings.forEach((warning) => note(terminal, warning));
-  if (flags.loss === "cross-entropy" && !isFloat(target.dtype)) checkClassNumbers(target, derivatives.scores.shape[1]!);
-
-  const inputs = bindInputs(derivatives, given, target);
+  const inputs = bindInputs(derivatives, given, ofLosses);
+  checkLosses(derivatives, inputs);
   const device = new Device(derivatives.image, machine);
   const v = direction === undefined ? defaultDirection(derivatives, 0) : chosenDirection(derivatives, direction, flags.vector!);
   const begun = terminal.now();
@@ -54,6 +55,29 @@ export function differentiateCommand(terminal: Terminal, path: string, flags: Di
   terminal.out(`${renderReport(report)}\nloss ${Number(run.outputs.get("loss")!.data[0])}\n${results.length} tensors for ${derivatives.parameters.length} parameters in ${flags.out}\n`);
   if (flags.check !== true) return 0;
   return printCheck(terminal, derivatives, device, inputs, run, v);
+}
+
+/** Targets and masks under the names that the losses read. */
+function readLossInputs(choice: LossChoice, { target = [], targetMask = [] }: DifferentiateFlags): Map<string, Tensor> {
+  const losses = lossInputs(choice);
+  const read = (option: string, kind: "target" | "mask", files: readonly OfOutput[]) => files.map(({ output, value }) => {
+    const loss = output === undefined && losses.length === 1 ? losses[0]! : losses.find((one) => one.output === output && output !== undefined);
+    const name = loss === undefined ? undefined : loss[kind];
+    if (loss !== undefined && name === undefined) return fail("E0603", `${option}: a loss inside the model has its own target`, {}, ["Give it with --input."]);
+    return [name ?? fail("E0603", `${option} ${output === undefined ? value : output}: which loss is it for?`, {}, [`wanted: ${losses.map((one) => `${option} ${one.output ?? "OUTPUT"}=FILE`).join(", ")}`]), readTensorFile(value)] as const;
+  });
+  const given = new Map([...read("--target", "target", target), ...read("--target-mask", "mask", targetMask)]);
+  const missing = losses.filter((loss) => loss.target !== undefined && !given.has(loss.target));
+  if (missing.length > 0) throw new UsageError(`--target ${missing.map(({ output }) => (losses.length === 1 ? "FILE" : `${output}=FILE`)).join(" --target ")} is missing`);
+  return given;
+}
+
+/** Class numbers that are none, masks that are neither 0 nor 1, and targets of which nothing takes part. */
+function checkLosses({ losses }: Derivatives, inputs: ReadonlyMap<string, Tensor>): void {
+  for (const loss of losses) {
+    const [target, mask] = [loss.targetInput, loss.maskInput].map((name) => (name === undefined ? undefined : inputs.get(name)));
+    if (target !== undefined && (loss.name === "cross-entropy" || isWeighed(loss))) totalWeight(loss, target, mask);
+  }
 }
 
 function residualReport({ residuals }: Derivatives): ResidualReport {
@@ -75,9 +99,9 @@ function refuseNaN({ name, tensor }: GivenTensor): void {
   fail("E0602", `element ${at} is NaN, in sample ${Math.floor(at / Math.max(1, perSample))}`, name === undefined ? {} : { value: name });
 }
 
-function bindInputs(derivatives: Derivatives, given: readonly GivenTensor[], target: Tensor): Map<string, Tensor> {
+function bindInputs(derivatives: Derivatives, given: readonly GivenTensor[], ofLosses: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
   const wanted = derivatives.model.inputs;
-  const bound = new Map<string, Tensor>([["target", target]]);
+  const bound = new Map(ofLosses);
   for (const { name, tensor } of given) {
     const only = wanted.length === 1 ? wanted[0]!.name : undefined;
     const input = wanted.find((one) => one.name === (name ?? only));

@@ -22,7 +22,7 @@ export interface RunFlags extends CompileFlags {
   readonly trace?: string;
   readonly timingOnly?: boolean;
   readonly control?: string;
-  readonly assume?: string;
+  readonly assume?: Readonly<Record<string, number>>;
   readonly json?: boolean;
 }
 
@@ -36,7 +36,8 @@ export function runCommand(terminal: Terminal, path: string, flags: RunFlags): n
   const settled = program.compiled === undefined ? [] : given.flatMap(({ name }) => (name !== undefined && !image.symbols.some((s) => s.kind === "input" && s.name === name) && isModelInput(program, name) ? [name] : []));
   const inputs = timingOnly ? new Map<string, Tensor>() : bindTensors(image, given, settled, flags.random);
   const control = readControl(terminal, image, flags);
-  const { run, runMs } = runWatched(terminal, program, inputs, { timingOnly, trace: flags.trace !== undefined, ...(control === undefined ? {} : { control }) });
+  const assume = timingOnly && control === undefined && flags.assume !== undefined ? { assume: new Map(Object.entries(flags.assume)) } : {};
+  const { run, runMs } = runWatched(terminal, program, inputs, { timingOnly, trace: flags.trace !== undefined, ...(control === undefined ? {} : { control }), ...assume });
   const report = buildReport(image, program.machine, run, { compileMs: program.compileMs, runMs, imageBytes: writeImage(image).length });
   writeResults(image, run, report, flags);
   if (flags.json === true) printJson(terminal, report);
@@ -53,16 +54,17 @@ interface Watched {
   readonly timingOnly: boolean;
   readonly trace: boolean;
   readonly control?: readonly boolean[];
+  readonly assume?: ReadonlyMap<string, number>;
 }
 
-function runWatched(terminal: Terminal, program: Program, inputs: ReadonlyMap<string, Tensor>, { timingOnly, trace, control }: Watched): { run: Run; runMs: number } {
+function runWatched(terminal: Terminal, program: Program, inputs: ReadonlyMap<string, Tensor>, { timingOnly, trace, control, assume }: Watched): { run: Run; runMs: number } {
   const progress = new Progress(terminal, timingOnly ? "timing" : "running");
   try {
     const device = new Device(program.image, program.machine);
     const start = terminal.now();
     const run = device.run(inputs, {
       timingOnly, now: terminal.now, onProgress: (done, total) => progress.update(done, total),
-      ...(trace ? { maxTraceEvents: traceEvents } : {}), ...(control === undefined ? {} : { control }),
+      ...(trace ? { maxTraceEvents: traceEvents } : {}), ...(control === undefined ? {} : { control }), ...(assume === undefined ? {} : { assume }),
     });
     return { run, runMs: terminal.now() - start };
   } finally {
@@ -88,6 +90,11 @@ export function hasBranches(image: Image): boolean {
   return image.routines.some((routine) => routine.instructions.some(({ op }) => op === "br" || op === "converge"));
 }
 
+/** Loops whose length depends on values; `outer` is that of the judgements. */
+function loopsOf(image: Image): string[] {
+  return [...new Set(["outer", ...(image.debug.branches ?? []).flatMap(({ loop }) => (loop === undefined ? [] : [loop.name]))])];
+}
+
 /** A full run writes the file, a run of time alone reads it. */
 function readControl(terminal: Terminal, image: Image, flags: RunFlags): readonly boolean[] | undefined {
   if (!hasBranches(image)) {
@@ -96,8 +103,12 @@ function readControl(terminal: Terminal, image: Image, flags: RunFlags): readonl
   }
   if (flags.timingOnly !== true) return undefined;
   if (flags.control === undefined) {
+    const loops = loopsOf(image);
+    const unknown = Object.keys(flags.assume ?? {}).find((name) => !loops.includes(name));
+    if (unknown !== undefined) return fail("E0603", `--assume says something of "${unknown}", which is no loop of this image`, {}, [`Its loops are ${loops.join(", ")}.`]);
+    if (flags.assume !== undefined) return undefined;
     return fail("E0603", "the time of this image depends on values: --timing-only must know the outcome of its branches", {}, [
-      "A full run with --control FILE writes them; give the same option here.", ...(flags.assume === undefined ? [] : ["--assume names loops of training programs; this image has none."]),
+      "A full run with --control FILE writes them; give the same option here.", `Or say how often its loops run: --assume ${loops.map((name) => `${name}=N`).join(",")}.`,
     ]);
   }
   const file = flags.control;

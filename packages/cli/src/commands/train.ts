@@ -2,19 +2,20 @@
 import { join } from "node:path";
 import { buildReport, renderGraphs, renderSubmodules, renderSummary, renderTraffic, renderUnits, type Report } from "@systole/report";
 import {
-  arrangeData, checkClassNumbers, compileTraining, Device, fail, isFloat, readRecord, reasonOf, reasons, recordTensor, refuseNaN, replaceParameters, snapshotFromBytes, snapshotToBytes, targetName, typesOf, validate, writeImage,
-  type CompiledTraining, type JudgementView, type Machine, type OptimizerName, type Run, type Snapshot, type Tensor, type TrainingOptions, type TrainingRecord,
+  arrangeData, buildProblem, compileTraining, Device, fail, printProgram, readRecord, reasonOf, reasons, recordTensor, refuseNaN, replaceParameters, snapshotFromBytes, snapshotToBytes, validate, writeImage,
+  type CompiledTraining, type JudgementView, type Machine, type OptimizerName, type Run, type Snapshot, type Tensor, type TrainingOptions, type TrainingRecord, type Validation,
 } from "@systole/systole";
-import { externalReader, fileExists, makeFolder, readBytes, writeWhole } from "../files/files.ts";
+import { externalReader, fileExists, makeFolder, readBytes, removeUnfinished, writeWhole } from "../files/files.ts";
 import { readNpz } from "../files/npz.ts";
 import { packFiles, unpackFiles } from "../files/zip.ts";
+import { lossChoice, type LossFlags } from "../losses.ts";
 import { defaultMachine, findMachine } from "../options.ts";
 import { note, Progress, type Terminal } from "../terminal.ts";
 import { UsageError } from "../usage.ts";
 
-export interface TrainFlags {
+export interface TrainFlags extends LossFlags {
   readonly machine?: string;
-  readonly loss: string;
+  readonly targetMask?: string;
   readonly data?: string;
   readonly validation?: string;
   readonly optimizer: OptimizerName;
@@ -35,7 +36,6 @@ export interface TrainFlags {
   readonly freeze?: readonly string[];
   readonly init?: "keep" | "sparse";
   readonly seed?: number;
-  readonly lossOutput?: string;
   readonly sampleAxis?: Readonly<Record<string, number>>;
   readonly log?: string;
   readonly checkpoint?: string;
@@ -43,6 +43,7 @@ export interface TrainFlags {
   readonly report?: string;
   readonly hardWired?: boolean;
   readonly image?: string;
+  readonly program?: string;
   readonly out: string;
 }
 
@@ -54,12 +55,13 @@ export function trainCommand(terminal: Terminal, path: string, flags: TrainFlags
   const options = optionsOf(path, flags);
   refuseNaN(data, options.sampleAxes);
   const begun = terminal.now();
-  const compiled = compileTraining(model, machine, typesOf(data), options);
+  const compiled = compileTraining(model, machine, data, options);
   const compileMs = terminal.now() - begun;
   compiled.notes.forEach((text) => note(terminal, text));
-  checkClasses(compiled, data, flags.loss);
+  const validation = flags.validation === undefined ? undefined : readValidation(model, flags.validation, options);
   const imageBytes = writeImage(compiled.image);
   if (flags.image !== undefined) writeWhole(flags.image, imageBytes);
+  if (flags.program !== undefined) writeWhole(flags.program, printProgram(compiled.program));
   const outcome = trainOnDevice(terminal, compiled, machine, arrangeData(compiled, data), flags);
   const report = buildReport(compiled.image, machine, outcome.run, { compileMs, runMs: outcome.runMs, imageBytes: imageBytes.length });
   if (flags.report !== undefined) writeWhole(flags.report, `${JSON.stringify(report, undefined, 2)}\n`);
@@ -73,8 +75,16 @@ export function trainCommand(terminal: Terminal, path: string, flags: TrainFlags
   const trained = replaceParameters(model, outcome.parameters);
   writeWhole(flags.out, trained);
   terminal.out(`${renderTraining(report)}\n\n${summary(compiled, outcome)}stopped: ${reason}: ${reasons[reason].text}\ntrained model in ${flags.out}\n`);
-  if (flags.validation !== undefined) printValidation(terminal, trained, machine, flags, options);
+  if (validation !== undefined) printValidation(terminal, validate(trained, machine, validation, options));
   return 0;
+}
+
+/** Whatever does not fit is said before hours of training, not behind them. */
+function readValidation(model: Uint8Array, path: string, options: TrainingOptions): ReadonlyMap<string, Tensor> {
+  const data = readNpz(path);
+  refuseNaN(data, options.sampleAxes);
+  buildProblem(model, data, options, {});
+  return data;
 }
 
 function optionsOf(path: string, flags: TrainFlags): TrainingOptions {
@@ -83,16 +93,9 @@ function optionsOf(path: string, flags: TrainFlags): TrainingOptions {
     "progressTolerance", "freeze", "init", "seed",
   ] as const).filter((key) => flags[key] !== undefined).map((key) => [key, flags[key]]));
   return {
-    fileName: path, readExternal: externalReader(path), loss: flags.loss, optimizer: flags.optimizer, iterations: flags.iterations, ...taken,
-    ...(flags.lossOutput === undefined ? {} : { output: flags.lossOutput }), ...(flags.sampleAxis === undefined ? {} : { sampleAxes: flags.sampleAxis }),
+    fileName: path, readExternal: externalReader(path), ...lossChoice(flags), optimizer: flags.optimizer, iterations: flags.iterations, ...taken,
+    ...(flags.targetMask === undefined ? {} : { targetMask: flags.targetMask }), ...(flags.sampleAxis === undefined ? {} : { sampleAxes: flags.sampleAxis }),
   };
-}
-
-function checkClasses({ problem }: CompiledTraining, data: ReadonlyMap<string, Tensor>, loss: string): void {
-  const target = data.get(targetName);
-  if (loss !== "cross-entropy" || target === undefined || isFloat(target.dtype)) return;
-  const scores = problem.network.outputs[0]!.value.type;
-  if (scores.shape.length === target.shape.length + 1) checkClassNumbers(target, scores.shape[1]!);
 }
 
 // ---- the run ------------------------------------------------------------------------------------------------------
@@ -118,6 +121,7 @@ export function trainOnDevice(terminal: Terminal, compiled: CompiledTraining, ma
   const records: TrainingRecord[] = [];
   const snapshot = flags.resume === true ? resumed(terminal, flags.checkpoint!, lines, records) : undefined;
   if (flags.checkpoint !== undefined) makeFolder(flags.checkpoint);
+  if (flags.resume === true && flags.log !== undefined) removeUnfinished(flags.log);
   const watch = new Watch(terminal, flags.iterations);
   const begun = terminal.now();
   try {
@@ -156,6 +160,7 @@ function writeCheckpoint(folder: string, snapshot: Snapshot, lines: readonly str
 
 function resumed(terminal: Terminal, folder: string, lines: string[], records: TrainingRecord[]): Snapshot | undefined {
   const file = join(folder, checkpointName);
+  removeUnfinished(file);
   if (!fileExists(file)) {
     note(terminal, `there is no checkpoint in ${folder} yet; training begins at the start`);
     return undefined;
@@ -234,9 +239,6 @@ export function summary(compiled: CompiledTraining, { run, records }: Outcome): 
   ].join("\n");
 }
 
-function printValidation(terminal: Terminal, trained: Uint8Array, machine: Machine, flags: TrainFlags, options: TrainingOptions): void {
-  const data = readNpz(flags.validation!);
-  refuseNaN(data, options.sampleAxes);
-  const { samples, loss, accuracy, cycles } = validate(trained, machine, data, options);
+function printValidation(terminal: Terminal, { samples, loss, accuracy, cycles }: Validation): void {
   terminal.out(`validation: loss ${loss}${accuracy === undefined ? "" : `, ${(accuracy * 100).toFixed(2)} % right`} on ${samples} samples in ${cycles} cycles\n`);
 }

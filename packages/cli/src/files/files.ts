@@ -1,6 +1,6 @@
 /** @file The only place that touches the file system for users: reading, writing whole files or nothing, external data in its fence. */
 import { randomBytes } from "node:crypto";
-import { closeSync, constants, existsSync, fstatSync, lstatSync, mkdirSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, constants, existsSync, fstatSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fail, type ImportOptions } from "@systole/systole";
 
@@ -14,9 +14,11 @@ export function readText(path: string): string {
   return orFail("read", path, () => readFileSync(path, "utf8"));
 }
 
+const unfinished = ".part";
+
 /** A reader never sees half a file: the bytes go to a temporary name in the same folder, which then takes the place of the target. */
 export function writeWhole(path: string, content: string | Uint8Array): void {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.part`);
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}${unfinished}`);
   orFail("write", path, () => {
     try {
       writeFileSync(temporary, content, { flag: "wx" });
@@ -26,6 +28,15 @@ export function writeWhole(path: string, content: string | Uint8Array): void {
       throw error;
     }
   });
+}
+
+/** Temporary files of this target that a process has left which was killed while it wrote. */
+export function removeUnfinished(path: string): void {
+  const folder = dirname(path);
+  if (!existsSync(folder)) return;
+  for (const name of orFail("read", folder, () => readdirSync(folder))) {
+    if (name.startsWith(`.${basename(path)}.`) && name.endsWith(unfinished)) rmSync(join(folder, name), { force: true });
+  }
 }
 
 export function makeFolder(path: string): void {

@@ -1,7 +1,7 @@
 /** @file What `inspect` shows, as data: model, graph, schedule, memory plan, image, code; each piece of code with its ONNX nodes. */
 import {
   ladder, ladderSources, type Cell,
-  disassembleInstruction, limits, parseElf, trainableParameters, writeImage, type Compiled, type Graph, type Image, type KernelDebug, type Routine, type Schedule, type Tensor, type TiledKernel,
+  disassembleInstruction, limits, parseElf, trainableParameters, writeImage, type Compiled, type Graph, type Image, type KernelDebug, type Routine, type AnySchedule, type Tensor, type TiledKernel,
 } from "@systole/systole";
 import { textBytesOf } from "@systole/report";
 import type { InspectPart } from "../commands/inspect.ts";
@@ -76,10 +76,11 @@ function plain(value: unknown): Json {
   return null;
 }
 
-function scheduleData(schedule: Schedule): Json {
+/** Of a program, tensors are the places that kernels access. */
+function scheduleData(schedule: AnySchedule): Json {
   return {
     externalBytes: schedule.externalBytes,
-    tensors: schedule.tensors.map((t) => ({ id: t.id, name: t.name, kind: t.kind, ...typeData(t.type), address: t.address, bytes: t.bytes })),
+    tensors: ("routines" in schedule ? schedule.places : schedule.tensors).map((t) => ({ id: t.id, name: t.name, kind: t.kind, ...typeData(t.type), address: t.address, bytes: t.bytes })),
     kernels: schedule.kernels.map(kernelData),
   };
 }

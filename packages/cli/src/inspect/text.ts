@@ -1,6 +1,6 @@
 /** @file What `inspect` shows, as text. */
 import { bytesText, renderTable, textBytesOf } from "@systole/report";
-import { disassembleRoutines, elementCount, formatType, ladderSources, printGraph, printLadder, printSchedule, type Compiled, type Image } from "@systole/systole";
+import { disassembleRoutines, elementCount, formatType, ladderSources, printAnySchedule, printGraph, printLadder, type Compiled, type Image } from "@systole/systole";
 import type { InspectPart } from "../commands/inspect.ts";
 import type { Program } from "../compiling.ts";
 import { describeParameters, nodesOf, sectionsOf } from "./data.ts";
@@ -10,7 +10,7 @@ export function renderProgram(file: string, program: Program, parts: readonly In
   const chapters: Readonly<Record<InspectPart, () => string>> = {
     model: () => (compiled === undefined ? `${file}: image of "${image.debug.model}" for ${image.machineName}\n` : renderModel(file, compiled)),
     graph: () => (compiled === undefined ? "" : `## Graph\n\n${printGraph(compiled.graph, { elideTensors: true })}`),
-    schedule: () => (compiled === undefined ? "" : `## Schedule and memory plan\n\n${printSchedule(compiled.schedule)}`),
+    schedule: () => (compiled === undefined ? "" : `## Schedule and memory plan\n\n${printAnySchedule(compiled.schedule)}`),
     ladder: () => (compiled === undefined ? "" : printLadder(compiled.model.graph, ladderSources(compiled.model.graph))),
     image: () => `## Image\n\n${renderImage(image)}\n`,
     code: () => `## Code\n\n${renderCode(image)}\n`,

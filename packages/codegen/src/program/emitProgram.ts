@@ -3,7 +3,7 @@
  * then the routines of kernels, so that calls go to higher numbers only.
  */
 import { allocate, elementCount, fail, internal, type Tensor } from "@systole/base";
-import { ioNames, limits, machineHash, type Image, type Instruction, type Machine, type Routine, type TensorSymbol } from "@systole/isa";
+import { ioNames, limits, machineHash, memoryNames, type Image, type Instruction, type Machine, type Routine, type TensorSymbol } from "@systole/isa";
 import type { PlacedProgramTensor, ProgramSchedule, ScheduledStep } from "@systole/scheduler";
 import { debugOf, kernelRoutines } from "../kernelRoutine.ts";
 import { routineCode } from "./routineCode.ts";
@@ -22,11 +22,12 @@ export function emitProgram(schedule: ProgramSchedule, machine: Machine): Image 
     tensor: (name: string) => byName.get(name) ?? internal(`no tensor ${name}`),
     routineNumber: (routine: number) => firstRoutine + routine, kernelNumber: (kernel: number) => firstKernel + kernel,
   };
-  const routines = schedule.routines.map(({ name, owner, body }): Routine => ({ name, submodule: owner, instructions: routineCode(name, body, context) }));
+  const codes = schedule.routines.map(({ name, body }) => routineCode(name, body, context));
+  const routines = schedule.routines.map(({ name, owner }, i): Routine => ({ name, submodule: owner, instructions: codes[i]!.instructions }));
   const callees = [...routines, ...kernelRoutines(schedule.kernels, schedule.places, (scalar) => scalars.of(scalar))];
   const steps = mainSteps(schedule.main);
   const textBytes = limits.instructionBytes * callees.reduce((n, routine) => n + routine.instructions.length, 1 + steps.length);
-  const textAddress = schedule.externalBytes;
+  const textAddress = Math.max(schedule.externalBytes, ...callees.map(externalEnd));
   const main: Routine = { name: "main", submodule: "control", instructions: [{ op: "io", what: ioNames.indexOf("text"), external: textAddress, cache: 0, bytes: textBytes }, ...steps] };
   return {
     machineName: machine.name, machineHash: machineHash(machine), routines: [main, ...callees],
@@ -36,9 +37,17 @@ export function emitProgram(schedule: ProgramSchedule, machine: Machine): Image 
     ].filter(({ bytes }) => bytes.length > 0),
     externalBytes: textAddress + textBytes, textAddress,
     symbols: schedule.tensors.flatMap(symbolsOf),
-    debug: { model: schedule.program, kernels: schedule.kernels.map((tiled) => debugOf(tiled, machine)), scalars: schedule.scalars },
+    debug: { model: schedule.program, kernels: schedule.kernels.map((tiled) => debugOf(tiled, machine)), scalars: schedule.scalars, branches: codes.flatMap(({ branches }, i) => branches.map((branch) => ({ routine: firstRoutine + i, ...branch }))) },
   };
 }
+
+/** Where the buffers of a routine in external memory end: the last slot of a tensor that is overwritten tile by tile may be longer than what is left of it. */
+function externalEnd({ instructions }: Routine): number {
+  const ends = instructions.map((i) => (i.op === "buf" && i.memory === memoryNames.indexOf("external") ? Number(i.base) + Number(i.slots) * Number(i.slotBytes) : 0));
+  return Math.ceil(Math.max(0, ...ends) / textAlignment) * textAlignment;
+}
+
+const textAlignment = 64;
 
 /** Behind the instruction that loads the text. A program ends with a judgement, or halts. */
 function mainSteps(steps: readonly ScheduledStep[]): Instruction[] {

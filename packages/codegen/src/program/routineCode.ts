@@ -3,7 +3,7 @@
  * pinned tensors are reached by generators that live until the next call or branch target: the controller forgets its registers there.
  */
 import { bytesOf, fail, internal } from "@systole/base";
-import { limits, type Instruction } from "@systole/isa";
+import { limits, type BranchDebug, type Instruction } from "@systole/isa";
 import type { Place, PlacedProgramTensor, ScheduledStatement } from "@systole/scheduler";
 import { Registers } from "../registers.ts";
 import { ScalarCode, type ScalarRegisters } from "./scalars.ts";
@@ -17,11 +17,25 @@ export interface RoutineContext {
   readonly kernelNumber: (kernel: number) => number;
 }
 
-export function routineCode(name: string, body: readonly ScheduledStatement[], context: RoutineContext): Instruction[] {
+export interface RoutineCode {
+  readonly instructions: Instruction[];
+  readonly branches: readonly Omit<BranchDebug, "routine">[];
+}
+
+export function routineCode(name: string, body: readonly ScheduledStatement[], context: RoutineContext): RoutineCode {
   const writer = new RoutineWriter(name, context);
   writer.list(body, undefined);
   writer.emit({ op: "ret" });
-  return writer.code();
+  return { instructions: writer.code(), branches: writer.branches() };
+}
+
+/** A loop as its exits see it. */
+interface OpenLoop {
+  readonly end: Label;
+  readonly name: string | undefined;
+  readonly head: number;
+  /** Indices of the branches that leave it, or lead past the break that does. */
+  readonly exits: { readonly instruction: number; readonly taken: boolean }[];
 }
 
 /** A place in the code that branches go to; known when it is reached. */
@@ -38,6 +52,7 @@ class RoutineWriter {
   #space: number | undefined;
   readonly #buffers = new Map<string, number>();
   readonly #elements = new Map<string, number>();
+  readonly #branches: Omit<BranchDebug, "routine">[] = [];
 
   constructor(name: string, context: RoutineContext) {
     this.#name = name;
@@ -54,12 +69,16 @@ class RoutineWriter {
     return this.#code.map((one) => ("to" in one ? { op: "br", register: one.register, when: one.when, target: one.to.at ?? internal(`a branch of ${this.#name} goes nowhere`) } : one));
   }
 
-  /** `end`: where `break` goes. */
-  list(statements: readonly ScheduledStatement[], end: Label | undefined): void {
-    for (const statement of statements) this.#scalars.scoped(() => this.#statement(statement, end));
+  branches(): readonly Omit<BranchDebug, "routine">[] {
+    return this.#branches.toSorted((a, b) => a.instruction - b.instruction);
   }
 
-  #statement(s: ScheduledStatement, end: Label | undefined): void {
+  /** `loop`: the innermost one around. */
+  list(statements: readonly ScheduledStatement[], loop: OpenLoop | undefined): void {
+    for (const statement of statements) this.#scalars.scoped(() => this.#statement(statement, loop));
+  }
+
+  #statement(s: ScheduledStatement, loop: OpenLoop | undefined): void {
     switch (s.kind) {
       case "set": return this.#scalars.assign(s.target, s.value);
       case "run":
@@ -69,28 +88,38 @@ class RoutineWriter {
       case "write": return this.#move(this.#scalars.register(s.value), s.to, "to-memory");
       case "sum": return this.#sum(s.target, s.of);
       case "call": return this.#call(this.#context.routineNumber(s.routine));
-      case "if": return this.#if(s, end);
+      case "if": return this.#if(s, loop);
       case "while": return this.#while(s);
-      case "break": return this.#jump(end ?? internal("break outside of a loop"));
+      case "break": return this.#jump(loop?.end ?? internal("break outside of a loop"));
     }
   }
 
-  #if({ condition, then, else: otherwise }: Extract<ScheduledStatement, { kind: "if" }>, end: Label | undefined): void {
+  #if({ condition, then, else: otherwise }: Extract<ScheduledStatement, { kind: "if" }>, loop: OpenLoop | undefined): void {
     const [elsePart, after] = [newLabel(), newLabel()];
     this.#scalars.scoped(() => this.#branch(this.#scalars.register(condition), 0, elsePart));
-    this.list(then, end);
+    const instruction = this.#code.length - 1;
+    const [leaves, stays] = [then, otherwise].map((arm) => arm.at(-1)?.kind === "break");
+    // The branch is taken where the condition is 0. What has no other arm is an exception as a rule, else the longer arm is the usual one.
+    if (loop !== undefined && (leaves || stays)) loop.exits.push({ instruction, taken: stays! });
+    else this.#branches.push({ instruction, taken: otherwise.length === 0 || lengthOf(otherwise) > lengthOf(then) });
+    this.list(then, loop);
     if (otherwise.length > 0 && then.at(-1)?.kind !== "break") this.#jump(after);
     this.#mark(elsePart);
-    this.list(otherwise, end);
+    this.list(otherwise, loop);
     if (otherwise.length > 0) this.#mark(after);
   }
 
-  #while({ condition, body }: Extract<ScheduledStatement, { kind: "while" }>): void {
+  #while({ name, condition, body }: Extract<ScheduledStatement, { kind: "while" }>): void {
     const [head, after] = [newLabel(), newLabel()];
     this.#mark(head);
+    const loop: OpenLoop = { end: after, name, head: this.#code.length, exits: [] };
     const endless = typeof condition === "number" && condition !== 0;
-    if (!endless) this.#scalars.scoped(() => this.#branch(this.#scalars.register(condition), 0, after));
-    this.list(body, after);
+    if (!endless) {
+      this.#scalars.scoped(() => this.#branch(this.#scalars.register(condition), 0, after));
+      loop.exits.push({ instruction: this.#code.length - 1, taken: true });
+    }
+    this.list(body, loop);
+    if (name !== undefined) loop.exits.forEach((exit, i) => this.#branches.push({ ...exit, loop: { name, head: loop.head, last: i > 0 && i === loop.exits.length - 1 } }));
     if (body.at(-1)?.kind !== "break") this.#jump(head);
     this.#mark(after);
   }
@@ -201,4 +230,9 @@ class RoutineWriter {
 
 function newLabel(): Label {
   return { at: undefined };
+}
+
+/** Statements in all arms and bodies. */
+function lengthOf(statements: readonly ScheduledStatement[]): number {
+  return statements.reduce((sum, s) => sum + 1 + (s.kind === "if" ? lengthOf(s.then) + lengthOf(s.else) : s.kind === "while" ? lengthOf(s.body) : 0), 0);
 }

@@ -10,6 +10,20 @@ interface FixedNode {
   readonly outputs: readonly Value[];
 }
 
+/** A loss operator of the model: what its primitives do not show any more. */
+export interface ModelLoss {
+  readonly node: Origin;
+  readonly result: Value;
+  readonly scores: Value;
+  readonly kind: "logits" | "log-probabilities";
+  /** Class numbers; the classes are axis 1 of the scores. */
+  readonly target: Value;
+  /** One for each class; the tensor where it is known at import. */
+  readonly weights?: { readonly value: Value; readonly tensor: Tensor | undefined };
+  readonly ignoreIndex?: number;
+  readonly reduction: "mean" | "sum" | "none";
+}
+
 /** Values larger than this are not evaluated at import: shapes, axes and masks are small. */
 const largestFixed = 1 << 22;
 
@@ -23,7 +37,20 @@ export class Emitter {
   readonly #fixedNodes = new Map<Value, FixedNode>();
   readonly #tensors = new Map<Value, Tensor>();
   readonly #parameters = new Map<Value, Tensor>();
+  readonly #losses: ModelLoss[] = [];
   #origin: Origin = { node: "", operator: "" };
+
+  get origin(): Origin {
+    return this.#origin;
+  }
+
+  get losses(): readonly ModelLoss[] {
+    return this.#losses;
+  }
+
+  noteLoss(loss: ModelLoss): void {
+    this.#losses.push(loss);
+  }
 
   setOrigin(origin: Origin): void {
     this.#origin = origin;

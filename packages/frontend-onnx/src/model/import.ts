@@ -1,7 +1,7 @@
 /** @file From the bytes of a model to a graph: initializers, inputs, nodes in order, outputs; functions and branches are inlined. */
 import { fail, formatType, isFloat, withPlace, type Place, type Tensor, type TensorType } from "@systole/base";
 import type { Graph, Value } from "@systole/ir";
-import { Emitter } from "../lowering/emitter.ts";
+import { Emitter, type ModelLoss } from "../lowering/emitter.ts";
 import { findOperator, schemaOf } from "../operators/index.ts";
 import type { FinishBody, ImportBody, ImportedBody } from "../operators/operator.ts";
 import { newestOpset, oldestOpset } from "../operators/schemas.ts";
@@ -34,6 +34,8 @@ export interface ImportedModel {
   readonly opset: number;
   readonly inputs: readonly ModelValue[];
   readonly outputs: readonly ModelValue[];
+  /** Loss operators outside the bodies of loops, in order. */
+  readonly losses: readonly ModelLoss[];
   readonly warnings: readonly string[];
 }
 
@@ -102,6 +104,7 @@ function importProto(bytes: Uint8Array, model: ModelProto, options: ImportOption
     opset: opsets.get("") ?? 0,
     inputs: declared.map((info, i) => modelValue(info, types[i]!)),
     outputs: outputs.map(({ info, value }) => modelValue(info, value.type)),
+    losses: session.e.losses,
     warnings: warningsOf(model, declared, options),
   };
 }

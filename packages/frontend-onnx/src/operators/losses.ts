@@ -1,21 +1,39 @@
 /** @file The loss operators of the standard. Targets select by comparison, so that the gradient needs no scatter. */
 import { fail } from "@systole/base";
 import type { Value } from "@systole/ir";
-import type { Emitter } from "../lowering/emitter.ts";
+import type { Emitter, ModelLoss } from "../lowering/emitter.ts";
 import { broadcastAxes, convert, elementwise, filled, iota, product, range, rankOf, scalar, shapeOf, sum, withNumber } from "../lowering/values.ts";
 import { logSoftmax } from "./activations.ts";
 import { input, operator, requireDtype, requireFloat, requireRank, type Call, type Operator } from "./operator.ts";
 
+const reductions = ["mean", "sum", "none"] as const;
+
 export const lossOperators: readonly Operator[] = [
   operator("SoftmaxCrossEntropyLoss", softmaxCrossEntropy),
-  operator("NegativeLogLikelihoodLoss", (c) => negativeLogLikelihood(c, input(c, 0))),
+  operator("NegativeLogLikelihoodLoss", (c) => {
+    const result = negativeLogLikelihood(c, input(c, 0));
+    noteLoss(c, result, "log-probabilities");
+    return result;
+  }),
 ];
 
 function softmaxCrossEntropy(c: Call): readonly Value[] {
   requireFloat(input(c, 0));
   requireRank(input(c, 0), 2);
   const logProbabilities = logSoftmax(c.e, input(c, 0), [1]);
-  return [negativeLogLikelihood(c, logProbabilities), logProbabilities];
+  const result = negativeLogLikelihood(c, logProbabilities);
+  noteLoss(c, result, "logits");
+  return [result, logProbabilities];
+}
+
+/** Whoever trains by this loss takes curvature at the scores, which the primitives do not show. */
+function noteLoss(c: Call, result: Value, kind: ModelLoss["kind"]): void {
+  const weights = c.inputs[2];
+  c.e.noteLoss({
+    node: c.e.origin, result, scores: input(c, 0), kind, target: input(c, 1), reduction: c.attributes.choice("reduction", reductions, "mean"),
+    ...(weights === undefined ? {} : { weights: { value: weights, tensor: c.e.readable(weights) } }),
+    ...(c.attributes.has("ignore_index") ? { ignoreIndex: c.attributes.int("ignore_index", 0) } : {}),
+  });
 }
 
 /** x is [N, C, ...], the target [N, ...]; the mean divides by the sum of the weights that took part. */
@@ -27,7 +45,7 @@ function negativeLogLikelihood(c: Call, x: Value): Value {
   const shape = shapeOf(x);
   const places = shape.filter((_, axis) => axis !== 1);
   if (shapeOf(target).join() !== places.join()) fail("E0203", `a target of [${shapeOf(target).join(",")}] for scores of [${shape.join(",")}]`);
-  const mode = c.attributes.choice("reduction", ["mean", "sum", "none"], "mean");
+  const mode = c.attributes.choice("reduction", reductions, "mean");
   const dtype = target.type.dtype === "i32" ? "i32" : "i64";
   const classes = broadcastAxes(e, target, shape, range(shape.length).filter((axis) => axis !== 1));
   const chosen = elementwise(e, "eq", classes, iota(e, dtype, shape, 1));

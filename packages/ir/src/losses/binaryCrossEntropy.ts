@@ -2,13 +2,17 @@
 import type { TensorType } from "@systole/base";
 import type { Graph } from "../graph.ts";
 import { add, neg, sub, unary } from "../primitives/emit.ts";
-import { batchSize, buildLoss, likeScores, oneMinus, weighted } from "./loss.ts";
+import { buildLoss, likeScores, oneMinus, weighted, type LossTypes } from "./loss.ts";
 
 /** -log p = softplus(-z) and -log(1 - p) = softplus(z): nothing cancels, whatever the logit. */
-export function binaryCrossEntropy(scores: TensorType, target: TensorType = scores): Graph {
-  return buildLoss("binary-cross-entropy", scores, target, (b, z, given) => {
-    const t = likeScores(b, "binary-cross-entropy", z, given);
-    const terms = add(b, weighted(b, t, unary(b, "softplus", neg(b, z))), weighted(b, oneMinus(b, t), unary(b, "softplus", z)));
-    return { terms, gradient: sub(b, unary(b, "logistic", z), t), divisor: batchSize(b, z) };
-  });
+export function binaryCrossEntropy(scores: TensorType, target: TensorType = scores, more: Pick<LossTypes, "mask" | "divisor"> = {}): Graph {
+  const name = "binary-cross-entropy";
+  return buildLoss({
+    name, mean: "batch",
+    parts: (b, z, given) => {
+      const t = likeScores(b, name, z, given);
+      const terms = add(b, weighted(b, t, unary(b, "softplus", neg(b, z))), weighted(b, oneMinus(b, t), unary(b, "softplus", z)));
+      return { terms, gradient: sub(b, unary(b, "logistic", z), t) };
+    },
+  }, { scores, target, ...more });
 }

@@ -5,14 +5,12 @@
 import { elementCount, fail, formatType, isFloat, sameShape, tensor, type Tensor, type TensorType } from "@systole/base";
 import type { GraphBuilder } from "../builder.ts";
 import type { Graph, Value } from "../graph.ts";
-import { binary, filled, mul, neg, range, select, spreadOver, sub, sumOver, unary, zeros } from "../primitives/emit.ts";
+import { binary, filled, mul, neg, select, spreadOver, sub, sumOver, unary, zeros } from "../primitives/emit.ts";
 import { without } from "../primitives/strided.ts";
-import { buildLoss, likeScores, weighted, type LossParts } from "./loss.ts";
+import { buildLoss, likeScores, weighted, type LossParts, type LossTypes } from "./loss.ts";
 
-export interface CrossEntropyOptions {
-  readonly scores: TensorType;
-  /** Class numbers (i32 or i64, without the axis of the classes), or one number for each score (one-hot or soft). */
-  readonly target: TensorType;
+/** The target: class numbers (i32 or i64, without the axis of the classes), or one number for each score (one-hot or soft). */
+export interface CrossEntropyOptions extends LossTypes {
   /** The axis of the classes; 1 when missing, as in ONNX. */
   readonly axis?: number;
   /** A class number that does not take part. */
@@ -29,17 +27,25 @@ export function crossEntropy(options: CrossEntropyOptions): Graph {
   if (!Number.isInteger(axis) || axis < 1 || axis >= scores.shape.length) fail("E0203", `${name}: axis ${axis} of ${formatType(scores)} cannot be that of the classes`);
   const classes = scores.shape[axis]!;
   if (options.weights !== undefined && !sameShape(options.weights.shape, [classes])) fail("E0203", `${name}: weights of ${formatType(options.weights)} for ${classes} classes`);
-  const numbers = (target.dtype === "i32" || target.dtype === "i64") && sameShape(target.shape, without(scores.shape, [axis]));
+  const numbers = isClassNumbers(target, scores, axis);
   if (!numbers && !sameShape(target.shape, scores.shape)) fail("E0203", `${name}: a target of ${formatType(target)} for scores of ${formatType(scores)}`);
   if (!numbers && options.ignoreIndex !== undefined) fail("E0203", `${name}: ignore_index needs class numbers, the target is ${formatType(target)}`);
-  return buildLoss(name, scores, target, (b, x, t) => (numbers ? againstNumbers(b, x, t, axis, options) : againstDistribution(b, x, t, axis, options)));
+  const parts = numbers ? againstNumbers : againstDistribution;
+  return buildLoss({ name, classAxis: axis, mean: "places", parts: (b, x, t) => parts(b, x, t, axis, options) }, options);
 }
 
-/** E0602 for a class number that is no class; the message names the place. */
-export function checkClassNumbers(target: Tensor, classes: number, ignoreIndex?: number): void {
+/** Whether the target holds class numbers, and not one number for each score. */
+export function isClassNumbers(target: TensorType, scores: TensorType, axis: number): boolean {
+  return (target.dtype === "i32" || target.dtype === "i64") && sameShape(target.shape, without(scores.shape, [axis]));
+}
+
+/** E0602 for a class number that is no class; the message names the place. Places that a mask leaves out may hold anything. */
+export function checkClassNumbers(target: Tensor, classes: number, ignoreIndex?: number, mask?: Tensor): void {
+  const placesOfMask = mask === undefined ? 1 : target.data.length / Math.max(1, mask.data.length);
   target.data.forEach((value: number | bigint, place: number) => {
     const number = Number(value);
     if (number === ignoreIndex || (number >= 0 && number < classes)) return;
+    if (mask !== undefined && Number(mask.data[Math.floor(place / placesOfMask)]) === 0) return;
     const sample = Math.floor(place / Math.max(1, elementCount(target.shape.slice(1))));
     fail("E0602", `class ${number} in sample ${sample}; there are ${classes} classes`, { value: "target" });
   });
@@ -64,15 +70,8 @@ function againstNumbers(b: GraphBuilder, x: Value, target: Value, axis: number, 
   const score = neg(b, pick(logP));
   const gradient = sub(b, p, b.apply("convert", [chosen], { dtype: x.type.dtype }));
   const weight = weightOfPlaces(b, x, target, axis, pick, options);
-  if (weight === undefined) return { terms: score, gradient, divisor: places(b, x, axis) };
-  const sum = sumOver(b, weight, range(weight.type.shape.length));
-  const one = filled(b, sum.type, 1);
-  return {
-    terms: weighted(b, weight, score),
-    gradient: mul(b, gradient, spreadOver(b, weight, shape, [axis])),
-    // If nothing takes part, loss and gradient are 0.
-    divisor: select(b, binary(b, "eq", sum, zeros(b, sum.type)), one, sum),
-  };
+  if (weight === undefined) return { terms: score, gradient };
+  return { terms: weighted(b, weight, score), gradient: mul(b, gradient, spreadOver(b, weight, shape, [axis])), weight };
 }
 
 /** Undefined: all 1. */
@@ -97,9 +96,5 @@ function againstDistribution(b: GraphBuilder, x: Value, target: Value, axis: num
   const { p, logP } = softmaxParts(b, x, axis);
   const terms = neg(b, sumOver(b, weighted(b, t, logP), [axis]));
   const mass = spreadOver(b, sumOver(b, t, [axis]), shape, [axis]);
-  return { terms, gradient: sub(b, mul(b, mass, p), t), divisor: places(b, x, axis) };
-}
-
-function places(b: GraphBuilder, x: Value, axis: number): Value {
-  return b.constant(tensor(x.type.dtype, [], [Math.max(1, elementCount(without(x.type.shape, [axis])))]));
+  return { terms, gradient: sub(b, mul(b, mass, p), t) };
 }

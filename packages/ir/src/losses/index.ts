@@ -1,14 +1,13 @@
 /** @file The losses by name. */
-import { fail, type Tensor, type TensorType } from "@systole/base";
+import { fail, type Tensor } from "@systole/base";
 import type { Graph } from "../graph.ts";
 import { binaryCrossEntropy } from "./binaryCrossEntropy.ts";
 import { crossEntropy } from "./crossEntropy.ts";
+import type { LossTypes } from "./loss.ts";
 import { squaredError } from "./squaredError.ts";
 
-export interface LossOptions {
-  readonly scores: TensorType;
-  readonly target: TensorType;
-  /** The last three are for cross-entropy only. */
+export interface LossOptions extends LossTypes {
+  /** These are for cross-entropy only. */
   readonly axis?: number;
   readonly ignoreIndex?: number;
   readonly weights?: Tensor;
@@ -16,8 +15,8 @@ export interface LossOptions {
 
 const losses = {
   "cross-entropy": crossEntropy,
-  "squared-error": ({ scores, target }: LossOptions) => squaredError(scores, target),
-  "binary-cross-entropy": ({ scores, target }: LossOptions) => binaryCrossEntropy(scores, target),
+  "squared-error": ({ scores, target, ...more }: LossOptions) => squaredError(scores, target, more),
+  "binary-cross-entropy": ({ scores, target, ...more }: LossOptions) => binaryCrossEntropy(scores, target, more),
 } as const satisfies Readonly<Record<string, (options: LossOptions) => Graph>>;
 
 export type LossName = keyof typeof losses;

@@ -23,7 +23,7 @@ export const inferencePasses: readonly Pass<Graph>[] = [bindParameters, everywhe
 /** Keep every bit of every output; run until nothing changes. */
 export const cleanupPasses: readonly Pass<Graph>[] = [foldConstants, simplify, commonSubexpressions, canonicalizeLayout, deadCode].map(everywhere);
 
-/** For the device, which has no loop around kernels and no branch between them. */
+/** For the device, whose kernels have no branch in them. Scans that are left become loops of a program (`lowerScans`). */
 export const devicePasses: readonly Pass<Graph>[] = [everywhere(hoistFromScans), unrollControl];
 
 export const graphPasses: readonly Pass<Graph>[] = [...inferencePasses, ...devicePasses, ...cleanupPasses];

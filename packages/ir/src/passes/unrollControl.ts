@@ -1,6 +1,6 @@
 /**
- * @file unroll-control: what the device runs of structured control. A scan becomes its steps, one behind the other; a conditional both branches and
- * a choice between their results, or the one branch where the condition is known. Every bit stays.
+ * @file unroll-control: what kernels do of structured control. A scan of few steps becomes its steps, one behind the other; a conditional both branches and
+ * a choice between their results, or the one branch where the condition is known. Longer scans stay: programs loop over them. Every bit stays.
  */
 import { allocate, fail, pass } from "@systole/base";
 import { isNode, mapBodies, type Graph, type Node, type Origin, type Value } from "../graph.ts";
@@ -8,13 +8,13 @@ import { byRole } from "../primitives/scan.ts";
 import { rewriteGraph, type Rewriter } from "./rewrite.ts";
 import { splatOf } from "./splat.ts";
 
-/** More steps of one scan would be too long a program: text and compile time grow with them. */
-const mostSteps = 512;
+/** Scans of more steps are loops of a program. */
+export const mostUnrolledSteps = 1;
 
-export const unrollControl: ReturnType<typeof pass<Graph>> = pass<Graph>("unroll-control", "Writes the steps of scans out, and both branches of conditionals with a choice between them.", (graph) =>
+export const unrollControl: ReturnType<typeof pass<Graph>> = pass<Graph>("unroll-control", `Writes out scans of up to ${mostUnrolledSteps} steps, and both branches of conditionals with a choice between them.`, (graph) =>
   rewriteGraph(mapBodies(graph, unrollControl.run), (node, r) => {
-    if (isNode(node, "scan")) return unrollScan(node, r);
-    if (isNode(node, "while")) return fail("E0303", "a loop whose number of steps depends on data", { node: node.origin.node, operator: node.origin.operator }, ["The device runs loops written out, so their number of steps must be known."]);
+    if (isNode(node, "scan")) return node.params.length <= mostUnrolledSteps ? unrollScan(node, r) : undefined;
+    if (isNode(node, "while")) return fail("E0303", "a loop whose number of steps depends on data", { node: node.origin.node, operator: node.origin.operator }, ["The device runs recurrences; their number of steps must be known."]);
     return isNode(node, "cond") ? chooseBranch(node, r) : undefined;
   }),
 );
@@ -22,8 +22,6 @@ export const unrollControl: ReturnType<typeof pass<Graph>> = pass<Graph>("unroll
 function unrollScan(node: Node<"scan">, r: Rewriter): readonly Value[] {
   const { body, length, reverse, carries } = node.params;
   const { consts, carries: initial, sequences } = byRole(node.inputs, node.params);
-  const { node: name, operator } = node.origin;
-  if (length > mostSteps) fail("E0303", `a recurrence of ${length} steps`, { node: name, operator }, [`The device runs recurrences written out, of at most ${mostSteps} steps.`]);
   const results: (readonly Value[])[] = [];
   let state: readonly Value[] = initial;
   for (let step = 0; step < length; step++) {

@@ -5,7 +5,7 @@
 import { allocate, bytesOf, elementCount, fail, internal, type NumericArray, type Tensor, type TensorType } from "@systole/base";
 import { evaluate } from "../evaluate/evaluate.ts";
 import type { Precision } from "../primitives/primitive.ts";
-import { doneScalar, type Program, type ProgramTensor, type Reference, type ScalarExpression, type ScalarOperation, type Statement, type Step } from "./program.ts";
+import { doneScalar, rowsOf, type Program, type ProgramTensor, type Reference, type ScalarExpression, type ScalarOperation, type Statement, type Step } from "./program.ts";
 
 /** What may look on. Everything it is given is a copy. */
 export interface InterpretObserver {
@@ -37,7 +37,6 @@ const scalarFunctions: Readonly<Record<ScalarOperation, (a: number, b: number) =
 
 interface Storage {
   readonly tensor: ProgramTensor;
-  readonly rowElements: number;
   /** All rows, one behind the other. */
   readonly data: NumericArray;
   /** Whether each element has been written. */
@@ -53,9 +52,8 @@ export class ProgramState {
   constructor(program: Program, inputs: ReadonlyMap<string, Tensor>, precision: Precision) {
     this.#precision = precision;
     for (const tensor of program.tensors) {
-      const rowElements = elementCount(tensor.type.shape);
-      const count = rowElements * (tensor.rows ?? 1);
-      const storage = { tensor, rowElements, data: this.#allocate(tensor.type, count), written: new Uint8Array(count) };
+      const count = elementCount(tensor.type.shape) * (tensor.rows ?? 1);
+      const storage = { tensor, data: this.#allocate(tensor.type, count), written: new Uint8Array(count) };
       this.#storage.set(tensor.name, storage);
       if (tensor.initial !== undefined) put(storage, 0, tensor.initial.data);
       this.#give(storage, inputs);
@@ -87,11 +85,12 @@ export class ProgramState {
   /** Where the elements of a reference begin. E0501 for a row that does not exist. */
   place(reference: Reference): { readonly storage: Storage; readonly begin: number; readonly count: number; readonly type: TensorType } {
     const storage = this.storage(reference.tensor);
-    const { tensor, rowElements } = storage;
+    const { tensor } = storage;
+    const { elements, count: rows } = rowsOf(tensor, reference);
     const row = reference.row === undefined ? 0 : Math.trunc(this.scalar(reference.row));
-    if (!(row >= 0 && row < (tensor.rows ?? 1))) fail("E0501", `row ${row} of "${tensor.name}", which has ${tensor.rows ?? 1}`, { value: tensor.name });
+    if (!(row >= 0 && row < rows)) fail("E0501", `row ${row} of "${tensor.name}", which has ${rows}`, { value: tensor.name });
     const type = { dtype: tensor.type.dtype, shape: reference.shape ?? tensor.type.shape };
-    return { storage, begin: row * rowElements + (reference.offset ?? 0), count: elementCount(type.shape), type };
+    return { storage, begin: row * elements + (reference.offset ?? 0), count: elementCount(type.shape), type };
   }
 
   /** A copy of what a reference stands for. E0501 where it was never written. */

@@ -10,7 +10,7 @@ export function parseProgram(text: string): Program {
   return verifyProgram(readText(text, "program", readProgram));
 }
 
-const tensorKinds = ["input", "parameter", "constant", "state", "record"] as const;
+const tensorKinds = ["input", "parameter", "constant", "state", "record", "output"] as const;
 const places = ["external", "cache", "pinned"] as const;
 const copySteps = ["load", "store"] as const;
 const routineSteps = ["assign", "estimate", "transfer", "update", "converge"] as const;
@@ -99,6 +99,11 @@ function readStatement(s: Scanner, lines: Line[]): Statement {
     const then = readStatements(s, lines);
     return { kind: "if", condition, then, else: s.keyword("else") ? readStatements(s, lines) : [] };
   }
+  if (s.keyword("loop")) {
+    const name = s.string();
+    if (!s.keyword("while")) s.wrong('"while"');
+    return { kind: "while", name, condition: readExpression(s), body: readStatements(s, lines) };
+  }
   if (s.keyword("while")) return { kind: "while", condition: readExpression(s), body: readStatements(s, lines) };
   if (s.keyword("write")) {
     const to = readReference(s);
@@ -139,11 +144,17 @@ function readBindings<T>(s: Scanner, bound: () => T): Record<string, T> {
 
 function readReference(s: Scanner): Reference {
   const tensor = s.name();
-  const row = s.tries("[") ? { row: s.name() } : {};
-  if (row.row !== undefined) s.expect("]");
+  const row = s.tries("[") ? readRow(s) : {};
   const offset = s.tries("+") ? { offset: s.whole() } : {};
   const shape = s.tries(":") ? { shape: s.shape() } : {};
   return { tensor, ...row, ...offset, ...shape };
+}
+
+function readRow(s: Scanner): Pick<Reference, "row" | "rowElements"> {
+  const row = s.name();
+  const size = s.keyword("by") ? { rowElements: s.whole() } : {};
+  s.expect("]");
+  return { row, ...size };
 }
 
 function readExpression(s: Scanner): ScalarExpression {

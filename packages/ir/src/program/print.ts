@@ -1,7 +1,7 @@
 /**
  * @file The text form of a program; `parse.ts` reads it back exactly. Declarations first, then graphs, routines and the main part; one
  * statement a line, such as `lambda = mul(lambda, 1.5)` or `copy trial -> iterates[stored]`. A reference is
- * `TENSOR[ROW]+OFFSET:[SHAPE]`, of which only the tensor must be there.
+ * `TENSOR[ROW by ELEMENTS]+OFFSET:[SHAPE]`, of which only the tensor must be there.
  */
 import { formatType } from "@systole/base";
 import { printElements, printGraph, quote, type PrintOptions } from "../text/print.ts";
@@ -9,7 +9,7 @@ import { formatName } from "../text/scanner.ts";
 import { scalarOperations, type Program, type ProgramTensor, type Reference, type ScalarExpression, type Statement, type Step } from "./program.ts";
 
 /** Words that a name must be quoted to be: those a statement or an operand may begin with. */
-export const reservedWords: ReadonlySet<string> = new Set([...Object.keys(scalarOperations), "if", "while", "break", "apply", "call", "copy", "read", "write", "sum", "scalar", "inf", "nan"]);
+export const reservedWords: ReadonlySet<string> = new Set([...Object.keys(scalarOperations), "if", "loop", "while", "break", "apply", "call", "copy", "read", "write", "sum", "scalar", "inf", "nan"]);
 
 /** Scalars in a line of their declaration. */
 const scalarsPerLine = 12;
@@ -45,8 +45,8 @@ function printTensor({ name: tensor, kind, type, rows, place, initial, parts }: 
   ].join(" ");
 }
 
-function printReference({ tensor, row, offset, shape }: Reference): string {
-  return name(tensor) + (row === undefined ? "" : `[${name(row)}]`) + (offset === undefined ? "" : `+${offset}`) + (shape === undefined ? "" : `:[${shape.join(",")}]`);
+function printReference({ tensor, row, rowElements, offset, shape }: Reference): string {
+  return name(tensor) + (row === undefined ? "" : `[${name(row)}${rowElements === undefined ? "" : ` by ${rowElements}`}]`) + (offset === undefined ? "" : `+${offset}`) + (shape === undefined ? "" : `:[${shape.join(",")}]`);
 }
 
 function printExpression(expression: ScalarExpression): string {
@@ -79,7 +79,7 @@ function printStatement(statement: Statement): string[] {
       const otherwise = statement.else.length === 0 ? [] : ["} else {", ...indented(statement.else.flatMap(printStatement))];
       return [`if ${printExpression(statement.condition)} {`, ...indented(statement.then.flatMap(printStatement)), ...otherwise, "}"];
     }
-    case "while": return [`while ${printExpression(statement.condition)} {`, ...indented(statement.body.flatMap(printStatement)), "}"];
+    case "while": return [`${statement.name === undefined ? "" : `loop ${quote(statement.name)} `}while ${printExpression(statement.condition)} {`, ...indented(statement.body.flatMap(printStatement)), "}"];
     case "break": return ["break"];
   }
 }

@@ -6,7 +6,7 @@
  * Meaning: statements run one after the other. A tensor has no content before it was written (or loaded, or given): reading it is
  * an error. A graph is applied as a whole: all outputs are computed from what the inputs were before. Comparisons with NaN give 0.
  */
-import type { Tensor, TensorType } from "@systole/base";
+import { elementCount, type Tensor, type TensorType } from "@systole/base";
 import type { Graph } from "../graph.ts";
 
 /** The submodules of the data processing module that may own a routine; basic operations have none of their own. */
@@ -32,11 +32,12 @@ export interface TensorPart {
  * - `parameter`: given by the host or by `initial`, read back at the end;
  * - `constant`: `initial`, never written;
  * - `state`: written by the program before it is read;
- * - `record`: as `state`, and the host may look at it while the program runs.
+ * - `record`: as `state`, and the host may look at it while the program runs;
+ * - `output`: as `state`, and the host reads it at the end.
  */
 export interface ProgramTensor {
   readonly name: string;
-  readonly kind: "input" | "parameter" | "constant" | "state" | "record";
+  readonly kind: "input" | "parameter" | "constant" | "state" | "record" | "output";
   /** Of one row. */
   readonly type: TensorType;
   /** So many tensors of this type, one behind the other; a reference takes one of them by a scalar. 1 when missing. */
@@ -51,11 +52,13 @@ export interface ProgramTensor {
   readonly parts?: readonly TensorPart[];
 }
 
-/** A tensor, one of its rows, or a contiguous piece of it seen with a shape. */
+/** A tensor, one of its rows, or a contiguous piece of it seen with a shape. Any tensor can be cut into rows: steps of a sequence are rows of one of its pieces. */
 export interface Reference {
   readonly tensor: string;
-  /** A scalar that holds the number of the row; required where there are rows, for everything but whole-tensor `input`s of graphs. */
+  /** A scalar that holds the number of the row; required where the tensor has rows. */
   readonly row?: string;
+  /** Elements from one row to the next; those of the tensor's type when missing. Rows of other sizes than that go through all of the tensor, its own rows included. */
+  readonly rowElements?: number;
   /** Elements from the start of the row. */
   readonly offset?: number;
   /** The row's own shape when missing. */
@@ -83,8 +86,8 @@ export type Statement =
   | { readonly kind: "copy"; readonly from: Reference; readonly to: Reference }
   | { readonly kind: "call"; readonly routine: string }
   | { readonly kind: "if"; readonly condition: ScalarExpression; readonly then: readonly Statement[]; readonly else: readonly Statement[] }
-  /** Runs the body while the condition is not 0; `break` leaves the innermost one. */
-  | { readonly kind: "while"; readonly condition: ScalarExpression; readonly body: readonly Statement[] }
+  /** Runs the body while the condition is not 0; `break` leaves the innermost one. Whoever asks for time without values says how often a loop with a name runs. */
+  | { readonly kind: "while"; readonly name?: string; readonly condition: ScalarExpression; readonly body: readonly Statement[] }
   | { readonly kind: "break" };
 
 /** A routine calls routines that stand behind it in the list: there is no recursion. */
@@ -110,6 +113,13 @@ export interface Program {
   readonly graphs: readonly Graph[];
   readonly routines: readonly ProgramRoutine[];
   readonly main: readonly Step[];
+}
+
+/** What a reference with a row goes over: elements from one row to the next, and how many rows there are that do not leave the tensor. */
+export function rowsOf({ type, rows }: ProgramTensor, { rowElements, offset, shape }: Reference): { readonly elements: number; readonly count: number } {
+  const own = elementCount(type.shape);
+  if (rowElements === undefined) return { elements: own, count: rows ?? 1 };
+  return { elements: rowElements, count: Math.floor((own * (rows ?? 1) - (offset ?? 0) - elementCount(shape ?? type.shape)) / rowElements) + 1 };
 }
 
 /** The program with every graph replaced. */

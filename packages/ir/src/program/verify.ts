@@ -29,7 +29,9 @@ class Verifier {
   run(): void {
     const { tensors, graphs, scalars, routines, main } = this.#program;
     this.#once("tensor", tensors.map(({ name }) => name));
-    this.#once("name of the host", tensors.flatMap(({ name, parts }) => parts?.map((part) => part.name) ?? [name]));
+    for (const written of [false, true]) {
+      this.#once("name of the host", tensors.filter(({ kind }) => (kind === "output") === written).flatMap(({ name, parts }) => parts?.map((part) => part.name) ?? [name]));
+    }
     this.#once("graph", graphs.map(({ name }) => name));
     this.#once("scalar", scalars);
     this.#once("routine", routines.map(({ name }) => name));
@@ -61,9 +63,10 @@ class Verifier {
   #tensor({ name, kind, type, rows, place, initial, parts }: ProgramTensor): void {
     const count = elementCount(type.shape) * (rows ?? 1);
     if (rows !== undefined && !(Number.isInteger(rows) && rows >= 1)) this.#refuse(`tensor "${name}" has ${rows} rows`);
-    if (kind !== "state" && kind !== "record" && place !== "external") this.#refuse(`${kind} "${name}" has content before the run and so must be external`);
+    const own = kind === "state" || kind === "record";
+    if (!own && place !== "external") this.#refuse(`${kind} "${name}" is the host's before or after the run and so must be external`);
     if (kind === "constant" && initial === undefined) this.#refuse(`constant "${name}" has no content`);
-    if (initial !== undefined && (kind === "state" || kind === "record" || kind === "input")) this.#refuse(`${kind} "${name}" has content before the run`);
+    if (initial !== undefined && (own || kind === "input" || kind === "output")) this.#refuse(`${kind} "${name}" has content before the run`);
     if (initial !== undefined && (initial.dtype !== type.dtype || initial.data.length !== count)) this.#refuse(`"${name}" of ${formatType(type)} begins as ${formatType(initial)}`);
     for (const part of parts ?? []) if (part.offset < 0 || part.offset + elementCount(part.shape) > count) this.#refuse(`part "${part.name}" leaves "${name}"`);
   }
@@ -143,10 +146,13 @@ class Verifier {
   #type(reference: Reference): TensorType {
     const tensor = this.#tensors.get(reference.tensor) ?? this.#refuse(`no tensor "${reference.tensor}"`);
     if (reference.row !== undefined) this.#isScalar(reference.row);
-    if ((reference.row === undefined) !== (tensor.rows === undefined)) this.#refuse(`a reference to "${tensor.name}" ${tensor.rows === undefined ? "cannot name" : "must name"} a row`);
+    const { rowElements } = reference;
+    if (rowElements !== undefined && (reference.row === undefined || !(Number.isInteger(rowElements) && rowElements >= 1))) this.#refuse(`rows of ${rowElements} elements of "${tensor.name}"${reference.row === undefined ? ", but no row" : ""}`);
+    if (rowElements === undefined && (reference.row === undefined) !== (tensor.rows === undefined)) this.#refuse(`a reference to "${tensor.name}" ${tensor.rows === undefined ? "cannot name" : "must name"} a row`);
     const type = { dtype: tensor.type.dtype, shape: reference.shape ?? tensor.type.shape };
     const [begin, end] = [reference.offset ?? 0, (reference.offset ?? 0) + elementCount(type.shape)];
-    if (begin < 0 || end > elementCount(tensor.type.shape)) this.#refuse(`elements ${begin} to ${end - 1} of "${tensor.name}", which has ${elementCount(tensor.type.shape)}`);
+    const count = elementCount(tensor.type.shape) * (rowElements === undefined ? 1 : tensor.rows ?? 1);
+    if (begin < 0 || end > count) this.#refuse(`elements ${begin} to ${end - 1} of "${tensor.name}", which has ${count}`);
     return type;
   }
 

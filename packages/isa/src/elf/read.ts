@@ -19,6 +19,9 @@ const debugSchema = z.strictObject({
     name: z.string(), nodes: z.array(nodeSchema), macs: z.number(), predictedCycles: z.number(), lowerBoundBytes: z.number(), tiling: z.string(),
   })),
   scalars: z.exactOptional(z.array(z.string())),
+  branches: z.exactOptional(z.array(z.strictObject({
+    routine: count, instruction: count, taken: z.boolean(), loop: z.exactOptional(z.strictObject({ name: z.string(), head: count, last: z.boolean() })),
+  }))),
   routineKernels: z.array(z.int().min(-1)),
 });
 
@@ -43,7 +46,7 @@ export function readImage(file: Uint8Array): Image {
     machineName: note.machine, machineHash: note.hash, routines, externalBytes: note.externalBytes, textAddress: note.textAddress,
     segments: parsed.sections.filter((s) => s.name.startsWith(constPrefix)).map((s) => ({ address: s.header.address, bytes: Uint8Array.from(s.bytes) })),
     symbols: checked(symbolsSchema, decodeText(named(tensorsName).bytes), tensorsName),
-    debug: { model: debug.model, kernels: debug.kernels, ...(debug.scalars === undefined ? {} : { scalars: debug.scalars }) },
+    debug: { model: debug.model, kernels: debug.kernels, ...(debug.scalars === undefined ? {} : { scalars: debug.scalars }), ...(debug.branches === undefined ? {} : { branches: debug.branches }) },
   };
   demandCanonical(image, file);
   return image;

@@ -116,7 +116,9 @@ function debugText(image: Image): string {
   const kernels = image.debug.kernels.map(({ name, nodes, macs, predictedCycles, lowerBoundBytes, tiling }) =>
     ({ name, nodes: nodes.map(({ node, operator, phase }) => ({ node, operator, ...(phase === undefined ? {} : { phase }) })), macs, predictedCycles, lowerBoundBytes, tiling }));
   const { scalars } = image.debug;
-  return JSON.stringify({ model: image.debug.model, kernels, ...(scalars === undefined ? {} : { scalars }), routineKernels: image.routines.map((routine) => routine.kernel ?? -1) });
+  const branches = image.debug.branches?.map(({ routine, instruction, taken, loop }) =>
+    ({ routine, instruction, taken, ...(loop === undefined ? {} : { loop: { name: loop.name, head: loop.head, last: loop.last } }) }));
+  return JSON.stringify({ model: image.debug.model, kernels, ...(scalars === undefined ? {} : { scalars }), ...(branches === undefined ? {} : { branches }), routineKernels: image.routines.map((routine) => routine.kernel ?? -1) });
 }
 
 function symbolTable(image: Image, strings: Strings): Uint8Array {

@@ -11,15 +11,16 @@ import { collapseKernel } from "../collapse.ts";
 import { accessOf } from "../form/access.ts";
 import { formKernels } from "../form/form.ts";
 import { readsOf, strideAlong, type Access, type Kernel, type ScheduledTensor } from "../kernel.ts";
+import type { Row } from "../schedule.ts";
 import { wholeView } from "../view.ts";
 
-/** Bytes of a program tensor, in the row that a scalar chooses. */
+/** Bytes of a program tensor, in row 0 where a scalar chooses the row. */
 export interface Piece {
   readonly tensor: string;
   readonly offsetBytes: number;
   readonly bytes: number;
   readonly dtype: Dtype;
-  readonly row?: string;
+  readonly row?: Row;
 }
 
 /** The kernels of a graph, before anything is bound. */
@@ -73,7 +74,7 @@ export function bindGraph(formed: Formed, inputs: ReadonlyMap<string, Piece>, ou
     const tensor = formed.outputs.get(name)!;
     const old = new Set(read.filter(([, other]) => overlap(piece, other)).map(([id]) => id));
     const alone = [...outputs].every(([other, place]) => other === name || !overlap(piece, place));
-    const samePlace = (id: number) => { const other = pieces.get(id)!; return other.row === piece.row ? other.offsetBytes - piece.offsetBytes : undefined; };
+    const samePlace = (id: number) => { const other = pieces.get(id)!; return sameRow(other, piece) ? other.offsetBytes - piece.offsetBytes : undefined; };
     if (alone && mayOverwrite(formed.kernels, tensor, old, samePlace)) {
       pieces.set(tensor.id, piece);
       continue;
@@ -88,9 +89,19 @@ export function bindGraph(formed: Formed, inputs: ReadonlyMap<string, Piece>, ou
   return { name: formed.name, kernels, pieces, temporaries: temporaries.filter((t) => used.has(t.id)), constants: formed.tensors.filter((t) => t.kind === "constant" && used.has(t.id)) };
 }
 
-/** Pieces in different rows may be the same row: scalars are not known here. */
+/** Whether two pieces always move together. */
+function sameRow({ row: a }: Piece, { row: b }: Piece): boolean {
+  return a?.scalar === b?.scalar && a?.strideBytes === b?.strideBytes;
+}
+
+/** Pieces in different rows may be the same row: scalars are not known here. Where rows are of the same size, pieces that stay inside them are compared inside a row. */
 function overlap(a: Piece, b: Piece): boolean {
-  return a.tensor === b.tensor && a.offsetBytes < b.offsetBytes + b.bytes && b.offsetBytes < a.offsetBytes + a.bytes;
+  if (a.tensor !== b.tensor) return false;
+  const end = ({ offsetBytes, bytes }: Piece) => offsetBytes + bytes;
+  const inside = (one: Piece) => one.row === undefined || end(one) <= one.row.strideBytes;
+  const alike = sameRow(a, b) || (a.row?.strideBytes === b.row?.strideBytes && inside(a) && inside(b));
+  const last = (one: Piece) => end(one) + (alike || one.row === undefined ? 0 : one.row.strideBytes * (one.row.count - 1));
+  return a.offsetBytes < last(b) && b.offsetBytes < last(a);
 }
 
 /** Whether kernels may write `output` over the inputs `old`. `distanceBytes`: from the output to an input, where both lie in one row. */

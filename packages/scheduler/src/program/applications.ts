@@ -3,7 +3,7 @@
  * application. Scalars that are operands of graphs stand in a pinned tensor of their own, written before the kernels run.
  */
 import { bytesOf, elementCount, fail, internal, type Dtype } from "@systole/base";
-import type { Program, ProgramTensor, Reference, Statement } from "@systole/ir";
+import { rowsOf, type Program, type ProgramTensor, type Reference, type Statement } from "@systole/ir";
 import type { ScheduledTensor } from "../kernel.ts";
 import { bindGraph, formCopy, formGraph, type Application, type Formed, type Piece, type Weighted } from "./application.ts";
 import { statementWeights } from "./weights.ts";
@@ -67,10 +67,15 @@ export class Applications {
     return this.#tensors.get(name) ?? internal(`no tensor ${name}`);
   }
 
-  piece({ tensor: name, offset, shape, row }: Reference): Piece {
-    const { type } = this.tensor(name);
+  piece(reference: Reference): Piece {
+    const tensor = this.tensor(reference.tensor);
+    const { type } = tensor;
     const width = bytesOf(type.dtype);
-    return { tensor: name, offsetBytes: (offset ?? 0) * width, bytes: elementCount(shape ?? type.shape) * width, dtype: type.dtype, ...(row === undefined ? {} : { row }) };
+    const { elements, count } = rowsOf(tensor, reference);
+    return {
+      tensor: tensor.name, offsetBytes: (reference.offset ?? 0) * width, bytes: elementCount(reference.shape ?? type.shape) * width, dtype: type.dtype,
+      ...(reference.row === undefined ? {} : { row: { scalar: reference.row, strideBytes: elements * width, count } }),
+    };
   }
 
   scalarsOf({ graph, inputs }: Apply): readonly ScalarOperand[] {

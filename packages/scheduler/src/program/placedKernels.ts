@@ -48,9 +48,8 @@ export class PlacedKernels {
   }
 
   place({ tensor: name, offsetBytes, bytes, dtype, row }: Piece): Place {
-    const { tensor, memory, address } = this.tensor(name);
-    const rowPlace = row === undefined ? {} : { row: { scalar: row, strideBytes: byteCount(tensor.type), count: tensor.rows ?? 1 } };
-    return { tensor: name, memory, address: address + offsetBytes, bytes, dtype, ...rowPlace };
+    const { memory, address } = this.tensor(name);
+    return { tensor: name, memory, address: address + offsetBytes, bytes, dtype, ...(row === undefined ? {} : { row }) };
   }
 
   #bind(application: Application, temporaries: Residency["temporaries"][number]): readonly number[] {
@@ -82,8 +81,8 @@ export class PlacedKernels {
     const { tensor } = this.tensor(name);
     const width = byteCount({ ...tensor.type, shape: [] });
     const part = tensor.parts?.find(({ offset, shape }) => offset * width === offsetBytes && byteCount({ ...tensor.type, shape }) === bytes);
-    const whole = offsetBytes === 0 && bytes === byteCount(tensor.type);
-    return `${part?.name ?? (whole ? name : `${name}+${offsetBytes / width}`)}${row === undefined ? "" : `@${row}`}`;
+    const whole = offsetBytes === 0 && bytes === (row?.strideBytes ?? byteCount(tensor.type));
+    return `${part?.name ?? (whole ? name : `${name}+${offsetBytes / width}`)}${row === undefined ? "" : `@${row.scalar}`}`;
   }
 
   #intern(tensor: PlacedTensor): PlacedTensor {

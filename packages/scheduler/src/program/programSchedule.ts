@@ -35,7 +35,7 @@ export type ScheduledStatement =
   | { readonly kind: "sum"; readonly target: string; readonly of: Place }
   | { readonly kind: "call"; readonly routine: number }
   | { readonly kind: "if"; readonly condition: ScalarExpression; readonly then: readonly ScheduledStatement[]; readonly else: readonly ScheduledStatement[] }
-  | { readonly kind: "while"; readonly condition: ScalarExpression; readonly body: readonly ScheduledStatement[] }
+  | { readonly kind: "while"; readonly name?: string; readonly condition: ScalarExpression; readonly body: readonly ScheduledStatement[] }
   | { readonly kind: "break" };
 
 export interface ScheduledRoutine {

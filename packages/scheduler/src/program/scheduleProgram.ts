@@ -80,7 +80,7 @@ function scheduleStatement(context: Context, statement: Statement): ScheduledSta
     case "sum": return { kind: "sum", target: statement.target, of: place(statement.of) };
     case "call": return { kind: "call", routine: routineNumber(context, statement.routine) };
     case "if": return { kind: "if", condition: statement.condition, then: scheduleStatements(context, statement.then), else: scheduleStatements(context, statement.else) };
-    case "while": return { kind: "while", condition: statement.condition, body: scheduleStatements(context, statement.body) };
+    case "while": return { kind: "while", ...(statement.name === undefined ? {} : { name: statement.name }), condition: statement.condition, body: scheduleStatements(context, statement.body) };
   }
 }
 

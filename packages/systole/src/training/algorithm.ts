@@ -50,8 +50,8 @@ export function profileOf({ optimizer, profile }: AlgorithmOptions): Profile | u
   return optimizer === "hessian-free" ? profileNamed(profile ?? "martens") : undefined;
 }
 
-/** The program, and the problem as it is trained. */
-export function programOf(problem: Problem, batches: Batches, options: AlgorithmOptions): { readonly problem: Problem; readonly program: Program } {
+/** The program, and the problem as it is trained. `divisor`: what the loss of a micro-batch is divided by. */
+export function programOf(problem: Problem, divisor: number, batches: Batches, options: AlgorithmOptions): { readonly problem: Problem; readonly program: Program } {
   const seed = BigInt(options.seed ?? 0);
   const profile = profileOf(options);
   const initial = options.init === "sparse" ? sparse(problem, seed, profile?.name === "rnn") : problem;
@@ -65,7 +65,7 @@ export function programOf(problem: Problem, batches: Batches, options: Algorithm
   const lambda = options.lambda ?? profile!.lambda;
   if (!(lambda > 0 && lambda < Infinity)) fail("E0603", `lambda is ${lambda}`, {}, ["It must be positive: the rule of Levenberg and Marquardt multiplies it, and 0 stays 0."]);
   const mu = options.structuralDamping;
-  const damped = mu === undefined ? initial : withStructuralDamping(initial);
+  const damped = mu === undefined ? initial : withStructuralDamping(initial, divisor);
   return {
     problem: damped,
     program: hessianFree(damped, {
@@ -83,17 +83,9 @@ function sparse(problem: Problem, seed: bigint, recurrent: boolean): Problem {
 const dampingPrefix = "structural-damping.";
 
 /** The hidden values of recurrences as further outputs, damped with the divisor of the loss. */
-function withStructuralDamping(problem: Problem): Problem {
+function withStructuralDamping(problem: Problem, divisor: number): Problem {
   const { graph, heads } = recurrentHeads(problem.network);
   if (heads.length === 0) fail("E0603", "structural damping of a network without recurrence", {}, ["It damps hidden values of RNN, GRU and LSTM."]);
-  const pieces = heads.map(({ output, type, kind }): LossPiece => ({ output, loss: structuralDamping({ scores: type, kind, divisor: divisorOf(problem) }), prefix: dampingPrefix, curvatureOnly: true }));
+  const pieces = heads.map(({ output, type, kind }): LossPiece => ({ output, loss: structuralDamping({ scores: type, kind, divisor }), prefix: dampingPrefix, curvatureOnly: true }));
   return { ...problem, network: graph, pieces: [...problem.pieces, ...pieces] };
-}
-
-/** How many targets a loss is the mean of: places of class scores, whose axis 1 counts the classes, or samples. */
-function divisorOf({ network, pieces, microBatch }: Problem): number {
-  const [piece] = pieces;
-  if (piece!.loss.name !== "cross-entropy") return microBatch;
-  const { shape } = network.outputs.find(({ name }) => name === piece!.output)!.value.type;
-  return shape.reduce((count, extent, axis) => (axis === 1 ? count : count * extent), 1);
 }

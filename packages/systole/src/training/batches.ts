@@ -28,12 +28,13 @@ const largestMicroBatch = 512;
 /** With fewer samples to a micro-batch the array idles: rather leave a few samples out. */
 const smallestMicroBatch = 32;
 
-export function planBatches(options: BatchOptions): Batches {
-  const { sampleCount } = options;
+export function planBatches(asked: BatchOptions): Batches {
+  const { sampleCount } = asked;
   if (sampleCount < 1) fail("E0602", "the data holds no samples");
-  for (const [what, size] of [["gradient", options.gradientBatch], ["curvature", options.curvatureBatch], ["micro-", options.microBatch]] as const) {
+  for (const [what, size] of [["gradient", asked.gradientBatch], ["curvature", asked.curvatureBatch], ["micro-", asked.microBatch]] as const) {
     if (size !== undefined && size > sampleCount) fail("E0603", `a ${what}${what === "micro-" ? "" : " "}batch of ${size} samples out of ${sampleCount}`, {}, ["Give more data or a smaller batch."]);
   }
+  const options = asked.defaultBatch === undefined ? asked : { ...asked, defaultBatch: divisorNear(sampleCount, asked.defaultBatch) };
   const microBatch = options.fixed ?? options.microBatch ?? chooseMicroBatch(options);
   if (microBatch > sampleCount) fail("E0603", `the model takes ${microBatch} samples at a time, the data holds ${sampleCount}`);
   const usable = Math.floor(sampleCount / microBatch) * microBatch;
@@ -51,10 +52,17 @@ function rounded(what: string, asked: number | undefined, wished: number, microB
 }
 
 function chooseMicroBatch({ sampleCount, gradientBatch, curvatureBatch, defaultBatch }: BatchOptions): number {
-  const asked = [gradientBatch ?? defaultBatch, curvatureBatch].filter((size) => size !== undefined).reduce(greatestDivisor, 0);
-  if (asked > 0) return largestDivisor(asked);
+  const common = [gradientBatch ?? defaultBatch, curvatureBatch].filter((size) => size !== undefined).reduce(greatestDivisor, 0);
+  if (common > 0) return largestDivisor(common);
   const whole = largestDivisor(sampleCount);
   return whole >= Math.min(smallestMicroBatch, sampleCount) ? whole : Math.min(largestMicroBatch / 2, sampleCount);
+}
+
+/** The largest divisor of `size` that is at most `wished`, unless it is far smaller. */
+function divisorNear(size: number, wished: number): number {
+  const most = Math.min(size, wished);
+  for (let divisor = most; divisor * 2 > most; divisor--) if (size % divisor === 0) return divisor;
+  return most;
 }
 
 function largestDivisor(size: number): number {

@@ -5,19 +5,16 @@
  */
 import { elementCount, fail, formatType, isFloat, tensor, type Tensor, type TensorType } from "@systole/base";
 import { declaredInputs, importModel, type ImportedModel, type ImportOptions } from "@systole/frontend-onnx";
-import { buildLossNamed, trainableParameters, type LossPiece, type Program } from "@systole/ir";
+import { isWeighed, totalWeight, trainableParameters, type Program } from "@systole/ir";
 import type { Problem, Profile } from "@systole/training";
-import { atScores } from "../scores.ts";
+import { attachLosses, hasClassNumbers, lossInputs, pieceOf, plainDivisorOf, type AttachedLoss, type LossChoice, type LossInputs } from "../lossPieces.ts";
 import { checkOptions, profileOf, programOf, type AlgorithmOptions } from "./algorithm.ts";
 import { planBatches, type BatchOptions, type Batches } from "./batches.ts";
 
 /** What a network, its loss and its data are. */
-export interface ProblemOptions extends Omit<ImportOptions, "batch" | "shapes"> {
-  readonly loss: string;
+export interface ProblemOptions extends Omit<ImportOptions, "batch" | "shapes">, LossChoice {
   readonly freeze?: readonly string[];
-  /** The output that the loss is taken at; the only one when missing. */
-  readonly output?: string;
-  /** Which axis of an input or of `target` counts the samples; 0 when missing. */
+  /** Which axis of an input, target or mask counts the samples; 0 when missing, of a mask that of its target. */
   readonly sampleAxes?: Readonly<Record<string, number>>;
 }
 
@@ -27,26 +24,32 @@ export interface BuiltProblem {
   readonly model: ImportedModel;
   readonly problem: Problem;
   readonly batches: Batches;
+  readonly losses: readonly TrainedLoss[];
   readonly notes: readonly string[];
 }
+
+export interface TrainedLoss extends AttachedLoss {
+  /** What the loss of a micro-batch is divided by. Where masks or weights make samples differ it is the mean over all micro-batches: then the mean of the micro-batches' losses is that of all data. */
+  readonly divisor: number;
+}
+
+/** Data by name. Types are enough, but where masks, class weights or an ignored class decide what takes part, elements are wanted. */
+export type TrainingData = ReadonlyMap<string, TensorType | Tensor>;
 
 export interface BuiltTraining extends BuiltProblem {
   readonly profile: Profile | undefined;
   readonly program: Program;
 }
 
-/** The name of the data set that holds what the network should say. */
-export const targetName = "target";
-
 export function typesOf(data: ReadonlyMap<string, Tensor>): Map<string, TensorType> {
   return new Map([...data].map(([name, { dtype, shape }]) => [name, { dtype, shape }]));
 }
 
-export function buildTraining(bytes: Uint8Array, data: ReadonlyMap<string, TensorType>, options: TrainingOptions): BuiltTraining {
+export function buildTraining(bytes: Uint8Array, data: TrainingData, options: TrainingOptions): BuiltTraining {
   checkOptions(options);
   const profile = profileOf(options);
   const built = buildProblem(bytes, data, options, { ...batchDefaults(profile), ...pick(options, ["microBatch", "gradientBatch", "curvatureBatch"]) });
-  return { ...built, profile, ...programOf(built.problem, built.batches, options) };
+  return { ...built, profile, ...programOf(built.problem, built.losses[0]!.divisor, built.batches, options) };
 }
 
 /** Undefined: an algorithm of mini-batches. */
@@ -56,31 +59,54 @@ function batchDefaults(profile: Profile | undefined): Pick<BatchOptions, "curvat
 }
 
 /** `cuts` says how batches are chosen. */
-export function buildProblem(bytes: Uint8Array, data: ReadonlyMap<string, TensorType>, options: ProblemOptions, cuts: Partial<BatchOptions>): BuiltProblem {
+export function buildProblem(bytes: Uint8Array, data: TrainingData, options: ProblemOptions, cuts: Partial<BatchOptions>): BuiltProblem {
   const declared = declaredInputs(bytes, options.fileName);
+  const names = declared.map(({ name }) => name);
+  const wanted = lossInputs(options);
   const axes = options.sampleAxes ?? {};
-  const axisOf = (name: string): number => axes[name] ?? 0;
-  checkNames(declared.map(({ name }) => name), data, axes);
+  const targetOf = (name: string): string => wanted.find(({ mask }) => mask === name)?.target ?? name;
+  const axisOf = (name: string): number => axes[name] ?? axes[targetOf(name)] ?? 0;
+  checkNames(names, wanted, options.targetMask !== undefined, data, axes);
   const counted = sampleCountOf(data, axisOf);
   const fixed = declared.flatMap(({ name, extents }) => extents?.[axisOf(name)] ?? []);
   if (new Set(fixed).size > 1) fail("E0203", `the inputs of the model take ${[...new Set(fixed)].join(" and ")} samples at a time`, {}, ["Say with --sample-axis which axis counts them."]);
   // Without data inputs there is one sample: the parameters themselves.
   const batches = planBatches({ curvaturePart: 1, ...cuts, sampleCount: counted ?? 1, ...(fixed[0] === undefined ? {} : { fixed: fixed[0] }) });
-  const microType = (name: string, { dtype, shape }: TensorType): TensorType => ({ dtype, shape: shape.map((extent, axis) => (axis === axisOf(name) ? batches.microBatch : extent)) });
-  const shapes = Object.fromEntries(declared.map(({ name }) => [name, microType(name, data.get(name)!).shape]));
-  const model = importModel(bytes, { ...options, shapes });
+  const microType = (name: string): TensorType => {
+    const { dtype, shape } = data.get(name)!;
+    return { dtype, shape: shape.map((extent, axis) => (axis === axisOf(name) ? batches.microBatch : extent)) };
+  };
+  const model = importModel(bytes, { ...options, shapes: Object.fromEntries(names.map((name) => [name, microType(name).shape])) });
   checkTypes(model, data);
-  const network = atScores(model.graph, options.output ?? onlyOutput(model), options.loss);
-  const output = network.outputs[0]!;
+  const { network, losses: attached } = attachLosses(model, options, (name) => (data.has(name) && (!names.includes(name) || wanted.some(({ target }) => target === name)) ? microType(name) : undefined));
   const trained = trainableParameters(network, options.freeze ?? []);
   if (trained.length === 0) fail("E0209", "the model has no trainable parameters", {}, ["Trainable are float initializers except running statistics; --freeze takes some away."]);
-  const target = microType(targetName, data.get(targetName) ?? output.value.type);
-  const pieces: readonly LossPiece[] = [{ output: output.name, loss: buildLossNamed(options.loss, { scores: output.value.type, target }) }];
+  const losses = attached.map((loss): TrainedLoss => ({ ...loss, divisor: divisorOf(loss, (name) => firstSamples(data.get(name), axisOf(name), batches.sampleCount), batches) }));
+  const ofLoss = losses.flatMap(({ target, targetInput, mask, maskInput, own }) => [
+    ...(own !== undefined || targetInput === undefined || names.includes(targetInput) ? [] : [{ name: targetInput, type: target, axis: axisOf(targetInput) }]), ...(mask === undefined ? [] : [{ name: maskInput!, type: mask, axis: axisOf(maskInput!) }]),
+  ]);
   const problem: Problem = {
-    name: network.name === "" ? "network" : network.name, network, pieces, trained, sampleCount: batches.sampleCount, microBatch: batches.microBatch,
-    samples: [...model.inputs.map(({ name, type }) => ({ name, type, axis: axisOf(name) })), { name: targetName, type: target, axis: axisOf(targetName) }],
+    name: network.name === "" ? "network" : network.name, network, pieces: losses.map((loss) => pieceOf(model, loss, isWeighed(loss) ? loss.divisor : undefined)), trained, sampleCount: batches.sampleCount,
+    microBatch: batches.microBatch, samples: [...model.inputs.map(({ name, type }) => ({ name, type, axis: axisOf(name) })), ...ofLoss],
   };
-  return { model, problem, batches, notes: [...model.warnings, ...batches.notes] };
+  return { model, problem, batches, losses, notes: [...model.warnings, ...batches.notes] };
+}
+
+/** Also refuses class numbers that are none, and data of which nothing takes part. `samplesOf`: the samples that are used, counted by the first axis. */
+function divisorOf(loss: AttachedLoss, samplesOf: (name: string) => TensorType | Tensor | undefined, { sampleCount, microBatch }: Batches): number {
+  const [target, mask] = [loss.targetInput, loss.maskInput].map((name) => (name === undefined ? undefined : samplesOf(name)));
+  const known = (one: TensorType | Tensor | undefined): one is Tensor | undefined => one === undefined || "data" in one;
+  const complete = known(target) && known(mask) && (target !== undefined || !hasClassNumbers(loss));
+  if (complete && (isWeighed(loss) || hasClassNumbers(loss))) {
+    const sum = totalWeight(loss, target, mask);
+    return isWeighed(loss) && !loss.isSum ? (sum * microBatch) / sampleCount : plainDivisorOf(loss);
+  }
+  if (isWeighed(loss) && !loss.isSum) fail("E0601", `the target of output "${loss.output}" must be at hand: masks, class weights or an ignored class decide how many of its places count`, { value: loss.targetInput ?? loss.output });
+  return plainDivisorOf(loss);
+}
+
+function firstSamples(given: TensorType | Tensor | undefined, axis: number, count: number): TensorType | Tensor | undefined {
+  return given !== undefined && "data" in given ? samplesFirst(given, axis, count) : given;
 }
 
 /**
@@ -119,11 +145,18 @@ export function refuseNaN(data: ReadonlyMap<string, Tensor>, sampleAxes: Readonl
   }
 }
 
-function checkNames(declared: readonly string[], data: ReadonlyMap<string, TensorType>, axes: Readonly<Record<string, number>>): void {
-  const known = [...declared, targetName];
-  const wanted = `The model wants ${declared.map((name) => `"${name}"`).join(", ") || "no inputs"}${declared.length > 0 ? ` and "${targetName}"` : ` and, where the loss does not tend to 0, "${targetName}"`}.`;
+function checkNames(declared: readonly string[], losses: readonly LossInputs[], maskWanted: boolean, data: ReadonlyMap<string, TensorType>, axes: Readonly<Record<string, number>>): void {
+  const targets = losses.flatMap(({ target }) => target ?? []);
+  const masks = losses.flatMap(({ mask }) => mask ?? []);
+  const quoted = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(", ");
+  const wanted = declared.length > 0
+    ? `The model and its loss want ${quoted([...declared, ...targets])}${masks.length > 0 ? `, and may have ${quoted(masks)}` : ""}.`
+    : `The model wants no inputs and, where the loss does not tend to 0, ${quoted(targets)}.`;
+  const known = [...declared, ...targets, ...masks];
+  const taken = maskWanted ? masks.find((name) => declared.includes(name)) : undefined;
+  if (taken !== undefined) fail("E0603", `--target-mask ${taken}: that is an input of the model`, { value: taken });
   for (const name of data.keys()) if (!known.includes(name)) fail("E0601", `the data holds "${name}", which the model does not take`, { value: name }, [wanted]);
-  for (const name of declared.length === 0 ? [] : known) if (!data.has(name)) fail("E0601", `the data holds no "${name}"`, { value: name }, [wanted]);
+  for (const name of [...(declared.length === 0 ? [] : [...declared, ...targets]), ...(maskWanted ? masks : [])]) if (!data.has(name)) fail("E0601", `the data holds no "${name}"`, { value: name }, [wanted]);
   for (const [name, axis] of Object.entries(axes)) {
     const shape = data.get(name)?.shape ?? fail("E0603", `--sample-axis names "${name}", which the data does not hold`);
     if (axis >= shape.length) fail("E0603", `--sample-axis ${name}=${axis}: "${name}" is of rank ${shape.length}`);
@@ -143,12 +176,6 @@ function checkTypes({ inputs }: ImportedModel, data: ReadonlyMap<string, TensorT
     const given = data.get(name)!;
     if (given.dtype !== type.dtype) fail("E0602", `input "${name}" is ${type.dtype}, the data is ${formatType(given)}`, { value: name });
   }
-}
-
-function onlyOutput(model: ImportedModel): string {
-  const [first, ...others] = model.outputs;
-  if (first === undefined || others.length > 0) return fail("E0603", `the model has ${model.outputs.length} outputs`, {}, [`Say which one the loss is taken at: ${model.outputs.map(({ name }) => name).join(", ")}.`]);
-  return first.name;
 }
 
 function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Partial<Pick<T, K>> {

@@ -1,16 +1,17 @@
 /** @file Loss, and for classes the part that is right, of a network on data it was not trained on; computed by the device. */
-import { fail, numbersOf, type Tensor } from "@systole/base";
+import { elementCount, numbersOf, type Tensor } from "@systole/base";
 import { emitImage } from "@systole/codegen";
 import { Device } from "@systole/device";
 import { lossGraph, optimize, verifyGraph, type Graph } from "@systole/ir";
 import type { Machine } from "@systole/isa";
 import { schedule, verifySchedule } from "@systole/scheduler";
-import { arrangeData, buildProblem, typesOf, targetName, type BuiltProblem, type ProblemOptions } from "./build.ts";
+import { hasClassNumbers } from "../lossPieces.ts";
+import { arrangeData, buildProblem, type BuiltProblem, type ProblemOptions, type TrainedLoss } from "./build.ts";
 
 export interface Validation {
   readonly samples: number;
   readonly loss: number;
-  /** Part of the places whose largest score is that of the target's class; of class numbers only. */
+  /** Part of the places that take part whose largest score is that of the target's class; of class numbers only. */
   readonly accuracy?: number;
   /** Device cycles for all samples. */
   readonly cycles: number;
@@ -18,7 +19,7 @@ export interface Validation {
 
 /** `bytes`: the trained model. */
 export function validate(bytes: Uint8Array, machine: Machine, data: ReadonlyMap<string, Tensor>, options: ProblemOptions): Validation {
-  const built = buildProblem(bytes, typesOf(data), options, {});
+  const built = buildProblem(bytes, data, options, {});
   const { problem } = built;
   const graph = optimize(lossGraph(problem.network, problem.pieces));
   verifyGraph(graph);
@@ -27,13 +28,14 @@ export function validate(bytes: Uint8Array, machine: Machine, data: ReadonlyMap<
   const device = new Device(emitImage(scheduled, machine), machine);
   const arranged = arrangeData(built, data);
   const batches = problem.sampleCount / problem.microBatch;
+  const judged = built.losses.find((one) => hasClassNumbers(one) && one.targetInput !== undefined);
   let [loss, right, places, cycles] = [0, 0, 0, 0];
   for (let batch = 0; batch < batches; batch++) {
     const inputs = microBatch(built, arranged, graph, batch);
     const run = device.run(inputs);
     cycles += run.cycles;
     loss += Number(run.outputs.get("loss")!.data[0]) / batches;
-    const hits = hitsOf(run.outputs.get(`y/${problem.pieces[0]!.output}`)!, inputs.get(targetName));
+    const hits = judged === undefined ? { right: 0, places: 0 } : hitsOf(judged, run.outputs.get(`y/${judged.output}`)!, inputs);
     right += hits.right;
     places += hits.places;
   }
@@ -62,18 +64,21 @@ function samplesAt(rows: Tensor["data"], shape: readonly number[], axis: number)
   return result;
 }
 
-/** Classes stand on axis 1 of the scores; a target of class numbers lacks that axis. */
-function hitsOf(scores: Tensor, target: Tensor | undefined): { readonly right: number; readonly places: number } {
-  if (target === undefined || (target.dtype !== "i64" && target.dtype !== "i32") || target.shape.length !== scores.shape.length - 1) return { right: 0, places: 0 };
-  const [samples, classes] = [scores.shape[0]!, scores.shape[1]!];
-  const inner = scores.shape.slice(2).reduce((a, b) => a * b, 1);
+/** Places whose largest score is that of their class, out of those that take part. */
+function hitsOf({ axis, ignoreIndex, targetInput, maskInput }: TrainedLoss, scores: Tensor, inputs: ReadonlyMap<string, Tensor>): { readonly right: number; readonly places: number } {
+  const classes = scores.shape[axis]!;
+  const inner = elementCount(scores.shape.slice(axis + 1));
   const values = numbersOf(scores);
-  let right = 0;
-  numbersOf(target).forEach((wanted, place) => {
-    const [sample, at] = [Math.floor(place / inner), place % inner];
+  const mask = maskInput === undefined ? undefined : inputs.get(maskInput)!;
+  const wanted = numbersOf(inputs.get(targetInput!)!);
+  let [right, places] = [0, 0];
+  wanted.forEach((number, place) => {
+    if (number === ignoreIndex || (mask !== undefined && Number(mask.data[Math.floor((place * mask.data.length) / wanted.length)]) === 0)) return;
+    const first = Math.floor(place / inner) * classes * inner + (place % inner);
     let best = 0;
-    for (let c = 1; c < classes; c++) if (values[(sample * classes + c) * inner + at]! > values[(sample * classes + best) * inner + at]!) best = c;
-    if (best === wanted) right++;
+    for (let c = 1; c < classes; c++) if (values[first + c * inner]! > values[first + best * inner]!) best = c;
+    places++;
+    if (best === number) right++;
   });
-  return samples * inner === 0 ? fail("E0602", "no samples") : { right, places: samples * inner };
+  return { right, places };
 }

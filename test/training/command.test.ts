@@ -1,11 +1,11 @@
 /** @file `systole train`: what it writes, and what it says to data and options that do not fit. */
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { tensor, type Tensor } from "@systole/systole";
+import { parseProgram, printProgram, tensor, type Tensor } from "@systole/systole";
 import { describe, expect, it } from "vitest";
-import { perceptron, recurrence, rosenbrockModel, type Trainable } from "../../../test/training/models.ts";
-import { writeNpz } from "../src/files/npz.ts";
-import { systole, temporaryFolder, type Outcome } from "./support.ts";
+import { writeNpz } from "../../packages/cli/src/files/npz.ts";
+import { systole, temporaryFolder, type Outcome } from "../../packages/cli/test/support.ts";
+import { perceptron, recurrence, rosenbrockModel, type Trainable } from "./models.ts";
 
 const folder = temporaryFolder();
 const out = join(folder, "trained.onnx");
@@ -43,7 +43,9 @@ function refused({ code, out: printed, err }: Outcome, wanted: RegExp, exitCode 
   expect(err).toMatch(wanted);
   expect(err).not.toContain("    at ");
   expect([code, printed]).toEqual([exitCode, ""]);
-  expect(existsSync(out)).toBe(false);
+  const written = existsSync(out);
+  rmSync(out, { force: true });
+  expect(written, "a model was written").toBe(false);
   expect(readdirSync(folder).filter((name) => name.endsWith(".part"))).toEqual([]);
 }
 
@@ -79,6 +81,12 @@ describe("data that does not fit", () => {
     refused(train(good, ...words.split(" ")), wanted, 2);
   });
 
+  it("validation data, before the training", () => {
+    refused(train(good, "--validation", changed("x", () => undefined)), /^error E0601: the data holds no "x"/);
+    refused(train(good, "--validation", changed("target", (t) => withNumber(t, 5, -1n))), /^error E0602/);
+    refused(train(good, "--validation", join(folder, "nothing.npz")), /^error E0101/);
+  });
+
   it("the model's own number of samples at a time", () => {
     const { bytes, data } = recurrence({ samples: 20 });
     const words = ["train", fileOf(bytes, "onnx"), "--loss", "squared-error", "--data", npz(data), "-o", out];
@@ -98,6 +106,20 @@ describe("a training", () => {
     expect(printed).toMatch(/stopped: iteration-limit: all iterations are done\ntrained model in .*\nvalidation: loss [\d.]+, [\d.]+ % right on 32 samples/);
     expect(records().map(({ iteration, reason }) => [iteration, reason])).toEqual([[1, "none"], [2, "none"], [3, "iteration-limit"]]);
     expect(readFileSync(written).equals(Buffer.from(small.bytes))).toBe(false);
+  });
+
+  it("whose steps come from a ROM ends with the same bytes", () => {
+    const [fetched, rom] = ["fetched.onnx", "rom.onnx"].map((name) => join(folder, name)) as [string, string];
+    expect([train(good, "-o", fetched).code, train(good, "-o", rom, "--hard-wired").code]).toEqual([0, 0]);
+    expect(readFileSync(rom).equals(readFileSync(fetched))).toBe(true);
+  });
+
+  it("also written as a program and as an image", () => {
+    const [text, elf] = [join(folder, "program.txt"), join(folder, "program.elf")];
+    expect(train(good, "-o", join(folder, "written.onnx"), "--program", text, "--image", elf).code).toBe(0);
+    const program = readFileSync(text, "utf8");
+    expect(printProgram(parseProgram(program))).toBe(program);
+    expect(systole("inspect", elf).out).toContain("damping.rule");
   });
 
   it("of a model without data", () => {

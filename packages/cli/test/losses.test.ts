@@ -1,0 +1,147 @@
+/** @file Losses on the command line: inside the model, several, with masks, class weights and ignored classes, for `differentiate` and `train`. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { tensor, type Tensor } from "@systole/systole";
+import { describe, expect, it } from "vitest";
+import { info, modelBytes, node } from "../../frontend-onnx/test/support.ts";
+import { writeNpy } from "../src/files/npy.ts";
+import { readNpz, writeNpz } from "../src/files/npz.ts";
+import { systole, temporaryFolder, type Outcome } from "./support.ts";
+
+const folder = temporaryFolder();
+let files = 0;
+const samples = 24;
+
+function fileOf(bytes: Uint8Array, kind: string): string {
+  const path = join(folder, `${files++}.${kind}`);
+  writeFileSync(path, bytes);
+  return path;
+}
+const npy = (t: Tensor): string => fileOf(writeNpy(t), "npy");
+const npz = (data: Readonly<Record<string, Tensor>>): string => fileOf(writeNpz(new Map(Object.entries(data))), "npz");
+const wave = (shape: readonly number[], seed: number): Tensor => tensor("f32", shape, Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(seed + 1.7 * i)));
+
+const initializers = { w1: wave([4, 5], 1), b1: wave([5], 2), w2: wave([5, 3], 3), w3: wave([5, 2], 4) };
+const body = [node("Gemm", ["x", "w1", "b1"], ["a"]), node("Tanh", ["a"], ["h"]), node("MatMul", ["h", "w2"], ["z"])];
+const outside = fileOf(modelBytes({ nodes: body, inputs: [info("x", "f32", ["N", 4])], outputs: [info("z", "f32", ["N", 3])], initializers }), "onnx");
+const inside = fileOf(modelBytes({ nodes: [...body, node("SoftmaxCrossEntropyLoss", ["z", "t"], ["l"], { ignore_index: 1 })], inputs: [info("x", "f32", ["N", 4]), info("t", "i64", ["N"])], outputs: [info("l", "f32", [])], initializers }), "onnx");
+const two = fileOf(modelBytes({ nodes: [...body, node("MatMul", ["h", "w3"], ["y"])], inputs: [info("x", "f32", ["N", 4])], outputs: [info("z", "f32", ["N", 3]), info("y", "f32", ["N", 2])], initializers }), "onnx");
+
+const x = wave([samples, 4], 5);
+const target = tensor("i64", [samples], Array.from({ length: samples }, (_, i) => (i * 5 + 1) % 3));
+const y = wave([samples, 2], 6);
+const mask = tensor("f32", [samples], Array.from({ length: samples }, (_, i) => (i % 3 === 0 || i > 17 ? 0 : 1)));
+
+describe("differentiate", () => {
+  const out = join(folder, "out.npz");
+  const run = (model: string, ...words: readonly string[]): Outcome => systole("differentiate", model, "--batch", `${samples}`, "--input", `x=${npy(x)}`, "-o", out, ...words);
+  const results = (model: string, ...words: readonly string[]): Map<string, Tensor> => {
+    expect(run(model, ...words)).toMatchObject({ code: 0, err: "" });
+    return readNpz(out) as Map<string, Tensor>;
+  };
+  const expectSame = (got: Map<string, Tensor>, wanted: Map<string, Tensor>): void => {
+    for (const name of ["loss", "g/w1", "g/b1", "g/w2"]) got.get(name)!.data.forEach((value: number | bigint, i: number) => expect(Math.abs(Number(value) - Number(wanted.get(name)!.data[i]))).toBeLessThan(1e-6));
+  };
+
+  it("--loss model is the loss from outside", () => {
+    expectSame(results(inside, "--loss", "model", "--input", `t=${npy(target)}`), results(outside, "--loss", "cross-entropy", "--target", npy(target), "--ignore-index", "1"));
+  });
+
+  it("a mask is an ignored class", () => {
+    const without = { ...target, data: target.data.map((value: number | bigint, i: number) => (mask.data[i] === 0 ? -100n : value)) as BigInt64Array };
+    expectSame(results(outside, "--loss", "z=cross-entropy", "--target", `z=${npy(target)}`, "--target-mask", npy(mask)), results(outside, "--loss", "cross-entropy", "--target", npy(without), "--ignore-index", "-100"));
+  });
+
+  it("several losses, each with its target", () => {
+    const both = results(two, "--loss", "z=cross-entropy", "--loss", "y=squared-error", "--target", `z=${npy(target)}`, "--target", `y=${npy(y)}`, "--target-mask", `y=${npy(mask)}`);
+    const parts = [results(two, "--loss", "z=cross-entropy", "--target", npy(target)), results(two, "--loss", "squared-error", "--loss-output", "y", "--target", npy(y), "--target-mask", npy(mask))];
+    for (const name of ["loss", "g/w1", "g/w3"]) both.get(name)!.data.forEach((value: number | bigint, i: number) => expect(Math.abs(Number(value) - Number(parts[0]!.get(name)!.data[i]) - Number(parts[1]!.get(name)!.data[i]))).toBeLessThan(2e-6));
+  });
+
+  it("class weights, and the axis of the classes", () => {
+    const weights = tensor("f32", [3], [1, 0, 2]);
+    const plain = results(outside, "--loss", "cross-entropy", "--class-weights", npy(weights), "--class-axis", "1", "--target", npy(target));
+    expect(Number(plain.get("loss")!.data[0])).toBeGreaterThan(0);
+    const ignored = results(outside, "--loss", "cross-entropy", "--class-weights", npy(tensor("f32", [3], [1, 7, 2])), "--ignore-index", "1", "--target", npy(target));
+    expectSame(plain, ignored);
+  });
+
+  it.each([
+    [["--loss", "cross-entropy"], 2, /--target FILE is missing/],
+    [["--loss", "nothing", "--target", npy(target)], 2, /Allowed choices are .*model/],
+    [["--loss", "z=cross-entropy", "--loss", "squared-error", "--target", npy(target)], 2, /--loss OUTPUT=NAME each/],
+    [["--loss", "model"], 1, /E0603: no output of the model is made by a loss/],
+    [["--loss", "cross-entropy", "--target", npy(target), "--target-mask", npy(tensor("f32", [samples], new Array<number>(samples).fill(0)))], 1, /E0602: no target of cross-entropy takes part/],
+    [["--loss", "cross-entropy", "--target", npy(target), "--target-mask", npy(tensor("f32", [samples], new Array<number>(samples).fill(0.5)))], 1, /E0602: element 0 of the mask is 0.5/],
+    [["--loss", "cross-entropy", "--target", npy(target), "--class-weights", npy(tensor("f32", [2], [1, 1]))], 1, /E0203: cross-entropy: weights/],
+    [["--loss", "cross-entropy", "--target", npy(target), "--class-weights", npy(tensor("f32", [3], [1, -1, 1]))], 1, /E0602: class weights/],
+    [["--loss", "squared-error", "--target", npy(wave([samples, 3], 1)), "--ignore-index", "1"], 1, /E0603: --ignore-index is for cross-entropy/],
+    [["--loss", "cross-entropy", "--target", `w=${npy(target)}`], 1, /E0603: --target w: which loss is it for\?/],
+  ] as const)("%j is refused", (words, code, message) => {
+    const outcome = run(outside, ...words);
+    expect(outcome.err).toMatch(message);
+    expect(outcome.err).not.toContain("    at ");
+    expect(outcome.code).toBe(code);
+  });
+});
+
+describe("train", () => {
+  const log = join(folder, "log.jsonl");
+  const train = (model: string, data: Readonly<Record<string, Tensor>>, ...words: readonly string[]): Outcome => (
+    systole("train", model, "--data", npz(data), "--validation", npz(data), "--iterations", "2", "--cg-iterations", "4", "--log", log, "-o", join(folder, "trained.onnx"), ...words)
+  );
+  const first = (model: string, data: Readonly<Record<string, Tensor>>, ...words: readonly string[]): { readonly loss: number; readonly gradientNorm: number; readonly out: string } => {
+    const { code, out, err } = train(model, data, ...words);
+    expect(code, err).toBe(0);
+    return { ...(JSON.parse(readFileSync(log, "utf8").split("\n")[0]!) as { readonly loss: number; readonly gradientNorm: number }), out };
+  };
+  const close = (a: { readonly loss: number; readonly gradientNorm: number }, b: typeof a): void => {
+    expect(a.loss).toBeCloseTo(b.loss, 5);
+    expect(a.gradientNorm).toBeCloseTo(b.gradientNorm, 5);
+  };
+  const sizes = ["4", "8", "24"];
+
+  it("a mask gives the mean over what takes part in all data, however it is cut into micro-batches", () => {
+    const kept = Array.from({ length: samples }, (_, i) => i).filter((i) => mask.data[i] === 1);
+    const chosen = { x: tensor("f32", [kept.length, 4], kept.flatMap((i) => Array.from(x.data.slice(4 * i, 4 * i + 4) as Float32Array))), target: tensor("i64", [kept.length], kept.map((i) => Number(target.data[i]))) };
+    const wanted = first(outside, chosen, "--loss", "cross-entropy");
+    for (const size of sizes) {
+      const got = first(outside, { x, target, mask }, "--loss", "cross-entropy", "--micro-batch", size);
+      close(got, wanted);
+      expect(got.out).toMatch(/validation: loss [\d.]+, [\d.]+ % right/);
+    }
+    close(first(outside, { x, target, keep: mask }, "--loss", "cross-entropy", "--target-mask", "keep", "--micro-batch", "8"), wanted);
+  });
+
+  it("so do class weights, an ignored class and a loss inside the model", () => {
+    const words = ["--loss", "cross-entropy", "--ignore-index", "1"];
+    const whole = first(outside, { x, target }, ...words, "--micro-batch", "24");
+    for (const size of sizes) {
+      close(first(outside, { x, target }, ...words, "--micro-batch", size), whole);
+      close(first(inside, { x, t: target }, "--loss", "model", "--micro-batch", size), whole);
+    }
+    const weighed = ["--loss", "cross-entropy", "--class-weights", npy(tensor("f32", [3], [1, 0, 2]))];
+    close(first(outside, { x, target }, ...weighed, "--micro-batch", "4"), first(outside, { x, target }, ...weighed, "--micro-batch", "24"));
+  });
+
+  it("of several losses each has its target and mask", () => {
+    const data = { x, "target.z": target, "target.y": y, "mask.y": mask };
+    const words = ["--loss", "z=cross-entropy", "--loss", "y=squared-error"];
+    const whole = first(two, data, ...words, "--micro-batch", "24");
+    close(first(two, data, ...words, "--micro-batch", "6"), whole);
+    const parts = [first(two, { x, target }, "--loss", "z=cross-entropy"), first(two, { x, target: y, mask }, "--loss", "y=squared-error")];
+    expect(whole.loss).toBeCloseTo(parts[0]!.loss + parts[1]!.loss, 5);
+  });
+
+  it.each([
+    [{ x, target, mask: tensor("f32", [samples], new Array<number>(samples).fill(0)) }, ["--loss", "cross-entropy"], /E0602: no target of cross-entropy takes part/],
+    [{ x, target }, ["--loss", "cross-entropy", "--target-mask", "keep"], /E0601: the data holds no "keep"/],
+    [{ x, target, mask: wave([samples, 2], 1) }, ["--loss", "cross-entropy"], /E0203: cross-entropy: a mask of f32\[\d+,2\] for places|E0602: element/],
+    [{ x, target }, ["--loss", "model"], /E0601: the data holds "target", which the model does not take/],
+    [{ x, target, mask }, ["--loss", "cross-entropy", "--target-mask", "x"], /E0603: --target-mask x: that is an input of the model|E0601/],
+  ] as const)("data %# that does not fit is refused", (data, words, message) => {
+    const { code, err } = train(outside, data, ...words);
+    expect(err).toMatch(message);
+    expect(code).toBe(1);
+  });
+});
