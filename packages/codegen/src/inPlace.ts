@@ -1,50 +1,14 @@
-/**
- * @file Tensors in external memory that a kernel reads and overwrites. As one piece such a tensor would make every load wait for the store of the
- * tile before; cut in slots of one tile each, loads run ahead.
- */
-import { bytesOf } from "@systole/base";
-import { engineReads, strideAlong, type Access, type Level, type TiledKernel } from "@systole/scheduler";
+/** @file The tensor in external memory that a kernel reads and overwrites, with its slots. */
+import { inPlaceSlots, readsOf, type InPlace, type TiledKernel } from "@systole/scheduler";
 import type { Region, TensorPlaces } from "./tensorPlaces.ts";
 
-/** A region with a slot for each iteration of one level. */
-export interface InPlace {
+export interface InPlaceRegion extends InPlace {
   readonly region: Region;
-  readonly level: number;
-  readonly slots: number;
-  readonly slotBytes: number;
 }
 
-/** Undefined where nothing is overwritten, or where the tiles of no single level lie one behind the other. */
-export function inPlaceOf({ kernel, levels }: TiledKernel, places: TensorPlaces): InPlace | undefined {
-  const { output, engine } = kernel;
-  const { region, row, offset } = places.of(output.tensor.id);
-  const here = (access: Access) => places.of(access.tensor.id).region === region;
-  const read = [...engineReads(engine), ...kernel.epilogue.streams].filter(here);
-  if (region.memory !== "external" || row !== undefined || offset !== 0 || read.length === 0) return undefined;
-  if (engine.kind === "gather" || engine.kind === "scatter" || !read.every((access) => alike(access, output, kernel.dims.length))) return undefined;
-  const level = outermostStride(output, levels);
-  if (level === undefined) return undefined;
-  const { dim, step, count } = levels[level]!;
-  const stride = strideAlong(output, dim);
-  // All points of the other dimensions lie inside one step of this one.
-  const others = kernel.dims.reduce((sum, { extent }, d) => (d === dim ? sum : sum + strideAlong(output, d) * (extent - 1)), startOf(output));
-  const negative = kernel.dims.some((_, d) => strideAlong(output, d) < 0);
-  return negative || others >= stride ? undefined : { region, level, slots: count, slotBytes: stride * step * bytesOf(output.tensor.type.dtype) };
-}
-
-/** Elements from the start of the tensor to the first point. */
-export function startOf({ base, coordinates }: Access): number {
-  return coordinates.reduce((sum, c) => sum + c.offset * c.stride, base);
-}
-
-function alike(a: Access, b: Access, rank: number): boolean {
-  const plain = [a, b].every(({ coordinates }) => coordinates.every((c) => !c.padded && c.terms.every(({ factor }) => factor > 0)));
-  return plain && bytesOf(a.tensor.type.dtype) === bytesOf(b.tensor.type.dtype) && startOf(a) === startOf(b)
-    && Array.from({ length: rank }, (_, dim) => dim).every((dim) => strideAlong(a, dim) === strideAlong(b, dim));
-}
-
-/** The only level of its dimension, and of those the one with the largest stride. */
-function outermostStride(output: Access, levels: readonly Level[]): number | undefined {
-  const alone = levels.flatMap(({ dim, kind, count }, i) => (kind === "parallel" && count > 1 && levels.every((other, k) => k === i || other.dim !== dim) ? [i] : []));
-  return alone.reduce<number | undefined>((best, i) => (best === undefined || strideAlong(output, levels[i]!.dim) > strideAlong(output, levels[best]!.dim) ? i : best), undefined);
+export function inPlaceOf({ kernel, levels }: TiledKernel, places: TensorPlaces): InPlaceRegion | undefined {
+  const { region, row } = places.of(kernel.output.tensor.id);
+  if (region.memory !== "external" || row !== undefined) return undefined;
+  const slots = inPlaceSlots(kernel, levels, readsOf(kernel).filter((access) => places.of(access.tensor.id).region === region));
+  return slots === undefined ? undefined : { region, ...slots };
 }

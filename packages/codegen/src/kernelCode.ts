@@ -7,8 +7,8 @@
  */
 import { bytesOf, dtypeNames, elementwiseNames, internal, isFloat, type Dtype } from "@systole/base";
 import { reductionNames, type Instruction } from "@systole/isa";
-import { readsOf, strideAlong, type Access, type Buffer, type Chain, type Level, type Operand, type PlacedTensor, type Source, type TiledKernel } from "@systole/scheduler";
-import { inPlaceOf, startOf, type InPlace } from "./inPlace.ts";
+import { readsOf, startOf, strideAlong, type Access, type Buffer, type Chain, type Level, type Operand, type PlacedTensor, type Source, type TiledKernel } from "@systole/scheduler";
+import { inPlaceOf, type InPlaceRegion } from "./inPlace.ts";
 import { maskOf, Registers, type DimensionSpec } from "./registers.ts";
 import { TensorPlaces, type Region } from "./tensorPlaces.ts";
 
@@ -44,7 +44,7 @@ class KernelWriter {
   readonly #panel: readonly number[];
   /** Whether some access goes to its tensor itself. */
   readonly #direct: boolean;
-  readonly #inPlace: InPlace | undefined;
+  readonly #inPlace: InPlaceRegion | undefined;
 
   constructor(tiled: TiledKernel, places: TensorPlaces) {
     this.#t = tiled;
@@ -185,16 +185,18 @@ class KernelWriter {
   #gather(): { engine: Instruction[]; out: Instruction[] } {
     const { kernel, staging, operands } = this.#t;
     if (kernel.engine.kind !== "gather") return internal("gather without gather");
-    const rows = kernel.engine.rows;
+    const { rows, rowCount } = kernel.engine;
     const width = bytesOf(rows.tensor.type.dtype);
-    const stagingBuffer = this.#onChip(staging);
     const dims = kernel.dims.map((_, dim) => ({ dim, extent: this.#t.tile[dim]! })).filter((d) => d.dim === 0 || d.extent > 1 || this.#levelOf(d.dim).length > 0);
     const space = this.registers.space(dims.map((d) => this.#dimension(d)));
     const place = affine(rows);
     const dense = this.#denseStrides(width);
     const source = this.#tensorGenerator(rows, { space, base: place.base * width, strides: dims.map((d) => (d.dim === 0 ? rowStride(rows) : place.stride(d.dim)) * width) });
+    const gatherTo = (target: number): Instruction => ({ op: "gather", target, source, index: this.#indexGenerator(operands), rows: rowCount, first: 0, last: 0 });
+    if (kernel.output.direct === true) return { engine: [gatherTo(this.#directGenerator(kernel.output, space, dims))], out: [] };
+    const stagingBuffer = this.#onChip(staging);
     const target = this.registers.generator({ space, buffer: stagingBuffer, dtype: rows.tensor.type.dtype, strides: dims.map((d) => dense(d.dim)), ring: staging });
-    return { engine: [{ op: "gather", target, source, index: this.#indexGenerator(operands), rows: kernel.engine.rowCount, first: 0, last: 0 }], out: [this.#store(stagingBuffer)] };
+    return { engine: [gatherTo(target)], out: [this.#store(stagingBuffer)] };
   }
 
   #scatter(): { engine: Instruction[]; out: Instruction[] } {
@@ -247,7 +249,7 @@ class KernelWriter {
       const backwards = c.terms.reduce((sum, t) => sum + Math.min(0, t.factor) * (this.#t.tile[t.dim]! - 1), 0);
       const steps = this.#levels.flatMap((level, l) => {
         const factor = c.terms.find((t) => t.dim === level.dim)?.factor ?? 0;
-        return level.kind === "panel" || factor === 0 ? [] : [{ level: l, step: factor * level.step }];
+        return level.kind === "panel" || factor === 0 || operand.resident.includes(l) ? [] : [{ level: l, step: factor * level.step }];
       });
       return { extent: box.extents[i]!, offset: c.offset + backwards, limit: c.size, mode: c.padded || backwards < 0 ? "pad" : "cut", steps };
     }));
@@ -317,8 +319,10 @@ class KernelWriter {
     const { access, box, buffer } = operand;
     if (access.direct === true) return this.#directGenerator(access, space, dims);
     const stride = (dim: number) => access.coordinates.reduce((sum, c, i) => sum + c.terms.reduce((s, t) => s + (t.dim === dim ? t.factor * box.strides[i]! : 0), 0), 0);
+    // Levels whose tiles all lie in the buffer.
+    const whole = operand.resident.filter((level) => access.coordinates.some((c) => c.terms.some((t) => t.dim === this.#levels[level]!.dim)));
     const base = access.coordinates.reduce((sum, c, i) => sum + c.terms.reduce((s, t) => s + Math.max(0, -t.factor) * (this.#t.tile[t.dim]! - 1) * box.strides[i]!, 0), 0);
-    return this.registers.generator({ space, buffer: this.#operandBuffer(operand), dtype: access.tensor.type.dtype, levels: this.#panel, base, strides: dims.map((d) => (d.dim < 0 ? 0 : stride(d.dim))), ring: buffer });
+    return this.registers.generator({ space, buffer: this.#operandBuffer(operand), dtype: access.tensor.type.dtype, levels: [...this.#panel, ...whole], base, strides: dims.map((d) => (d.dim < 0 ? 0 : stride(d.dim))), ring: buffer });
   }
 
   /** The tensor itself, at the whole coordinates of the kernel's dimensions. */

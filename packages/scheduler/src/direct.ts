@@ -1,6 +1,6 @@
 /**
- * @file Kernels on tensors in the data cache without copies: the units address the tensor itself. Not where an access is padded, where rows are
- * looked up, or where the vector unit behind the array would walk across the lanes: there a copy, which transposes at no cost, is better.
+ * @file Kernels on tensors in the data cache without copies: the units address the tensor itself. Not where an access is padded, where it is a
+ * table of rows or their numbers, or where the vector unit behind the array would walk across the lanes: there a copy, which transposes at no cost, is better.
  */
 import { limits } from "@systole/isa";
 import { strideAlong, type Access, type Chain, type Engine, type Kernel } from "./kernel.ts";
@@ -9,7 +9,7 @@ import { strideAlong, type Access, type Chain, type Engine, type Kernel } from "
 export function directForm(kernel: Kernel): Kernel | undefined {
   const { engine, epilogue, output } = kernel;
   // Loops over single points become dimensions; rows, contracted and columns take one each at least.
-  if (engine.kind === "gather" || engine.kind === "scatter" || kernel.dims.length + 2 > limits.dimensions) return undefined;
+  if (engine.kind === "scatter" || kernel.dims.length + 2 > limits.dimensions) return undefined;
   let found = false;
   const mark = (access: Access): Access => {
     if (access.tensor.memory !== "cache" || access.coordinates.some((c) => c.padded)) return access;

@@ -145,10 +145,11 @@ function better(a: TiledKernel, b: TiledKernel): boolean {
   return instructions(a) !== instructions(b) ? instructions(a) < instructions(b) : bytes(a) < bytes(b);
 }
 
-/** Kernels of the same shape and access pattern share a tiling: only tensors differ. */
+/** Kernels of the same shape and access pattern share a tiling: only tensors differ, except where one is overwritten. */
 function signatureOf(kernel: Kernel): string {
+  const over = kernel.output.tensor;
   return JSON.stringify({ ...kernel, name: "", origins: [] }, (key, value: unknown) => {
-    if (key === "tensor") return placeSignature(value as ScheduledTensor);
+    if (key === "tensor") return `${placeSignature(value as ScheduledTensor)}${value === over ? " overwritten" : ""}`;
     if (key === "base" || key === "name") return 0;
     return typeof value === "bigint" ? String(value) : value;
   });

@@ -6,6 +6,7 @@ import { bytesOf } from "@systole/base";
 import type { Machine } from "@systole/isa";
 import type { Access, Kernel } from "../kernel.ts";
 import type { Box, Level, Operand, Prediction } from "../schedule.ts";
+import { inPlaceSlots, overwrittenReads } from "../inPlace.ts";
 import { externalOrder, loadCount } from "./operand.ts";
 
 /** Bytes of whole bursts that one box moves: contiguous runs are counted one by one. */
@@ -104,6 +105,18 @@ export interface CostInput {
   readonly blocksPerIteration: number;
   /** From the last load to the first result in staging, beyond the busy time: latencies of array and vector unit. */
   readonly tailCycles: number;
+  /** Rows that are looked up for each tile, the load unit's cycles for them, and slots for what was found. */
+  readonly lookup?: { readonly rows: Access; readonly cycles: number; readonly slots: number };
+}
+
+/** Tiles of results whose load waits for the store of the tile before: 0 where nothing is overwritten, or neighbours have slots of their own. */
+function tilesInTurn(kernel: Kernel, levels: readonly Level[]): number {
+  const read = overwrittenReads(kernel);
+  if (read.length === 0) return 0;
+  const parallel = levels.flatMap(({ kind, count }, level) => (kind === "parallel" && count > 1 ? [level] : []));
+  const tiles = parallel.reduce((n, level) => n * levels[level]!.count, 1);
+  const slots = inPlaceSlots(kernel, levels, read);
+  return tiles === 1 || (slots !== undefined && slots.level === parallel.at(-1)) ? 0 : tiles;
 }
 
 /**
@@ -117,9 +130,13 @@ export function predict(input: CostInput): Prediction {
   const isExternal = (access: Access) => access.tensor.memory !== "cache";
   const loadsExternal = operands.filter((o) => isExternal(o.access));
   const storesExternal = isExternal(input.kernel.output);
-  const latencyCycles = loadsExternal.length > 0 ? machine.external.latencyCycles : machine.vector.latencyCycles;
+  const lookedUpExternal = input.lookup !== undefined && isExternal(input.lookup.rows);
+  const latencyCycles = loadsExternal.length > 0 || lookedUpExternal ? machine.external.latencyCycles : machine.vector.latencyCycles;
   const iterations = Math.max(1, levels.filter((l) => l.kind !== "panel").reduce((n, l) => n * l.count, 1));
-  const transfers = operands.map((o) => ({ cycles: loadCyclesOf(o, machine), times: loadCount(o, levels), slots: o.buffer.slots }));
+  const transfers = [
+    ...operands.map((o) => ({ cycles: loadCyclesOf(o, machine), times: loadCount(o, levels), slots: o.buffer.slots })),
+    ...(input.lookup === undefined ? [] : [{ cycles: input.lookup.cycles, times: iterations, slots: input.lookup.slots }]),
+  ];
   const loadCycles = Math.ceil(transfers.reduce((sum, t) => sum + t.cycles * t.times, 0));
   const laneCyclesOfStore = input.kernel.output.direct === true ? 0 : Math.ceil(input.storePoints / machine.vector.lanes);
   const storeCycles = storesExternal ? Math.ceil((input.storeBytes * input.stores) / writeBytesPerCycle) : laneCyclesOfStore * input.stores;
@@ -135,14 +152,17 @@ export function predict(input: CostInput): Prediction {
   };
   const steady = each.length === 0 || iterations === 1 ? compute : period(perIteration, Math.min(...each.map((t) => t.slots)));
   const extra = rare.reduce((sum, t) => sum + t.times * Math.max(0, Math.min(t.cycles, period(perIteration + t.cycles, t.slots) - steady)), 0);
-  const busy = Math.max(iterations * steady + extra, loadCycles, storeCycles, engine);
+  const oneStore = storesExternal ? input.storeBytes / writeBytesPerCycle : laneCyclesOfStore;
+  // Tiles that share a slot of a tensor that is overwritten follow each other: load, compute, store.
+  const alone = tilesInTurn(input.kernel, levels);
+  const inTurn = alone === 0 ? 0 : iterations * (perIteration + compute) + alone * (oneStore + 2 * latencyCycles + machine.vector.latencyCycles);
+  const busy = Math.max(iterations * steady + extra, loadCycles, storeCycles, engine, inTurn);
   const busiest = Math.max(arrayCycles, loadCycles, storeCycles, vectorCycles);
   const boundBy = busiest === arrayCycles && arrayCycles > 0 ? "array" : busiest === loadCycles ? "load" : busiest === vectorCycles ? "vector" : "store";
   const firstLoad = transfers.reduce((sum, t) => sum + t.cycles, 0) + (operands.length > 0 ? latencyCycles : 0);
   const lead = boundBy === "load" ? compute + latencyCycles : firstLoad;
-  const oneStore = storesExternal ? input.storeBytes / writeBytesPerCycle : laneCyclesOfStore;
   const lastStore = (boundBy === "store" ? 0 : oneStore) + (storesExternal ? machine.external.latencyCycles : machine.vector.latencyCycles);
-  const externalLoadCycles = Math.ceil(loadsExternal.reduce((sum, o) => sum + allLoadCycles(o, levels, machine), 0));
+  const externalLoadCycles = Math.ceil(loadsExternal.reduce((sum, o) => sum + allLoadCycles(o, levels, machine), lookedUpExternal ? input.lookup!.cycles * iterations : 0));
   return {
     cycles: Math.ceil(busy + lead + input.tailCycles + lastStore), arrayCycles, loadCycles, storeCycles, vectorCycles,
     readBytes: externalLoadCycles * readBytesPerCycle, writeBytes: storesExternal ? input.storeBytes * input.stores : 0, boundBy,

@@ -1,11 +1,11 @@
 /** @file Tilings of everything that runs on the vector unit or the DMA alone: maps, reductions, scans, gathers, scatters. */
 import { bytesOf } from "@systole/base";
 import { limits, type Machine } from "@systole/isa";
-import type { Kernel } from "../kernel.ts";
+import type { Access, Kernel } from "../kernel.ts";
 import type { Level, Operand, TiledKernel } from "../schedule.ts";
 import { extentChoices, suffixTiles, type TilingContext } from "./choices.ts";
-import { predict, storeTraffic } from "./cost.ts";
-import { align, bufferOf, externalOrder, kernelOrder, makeOperand, noBuffer } from "./operand.ts";
+import { boxTraffic, predict, storeTraffic } from "./cost.ts";
+import { align, boxOf, bufferOf, externalOrder, kernelOrder, makeOperand, noBuffer } from "./operand.ts";
 import { denseStrides, directStrides, operandStrides, passCycles } from "./vectorCost.ts";
 
 export function* mappingTilings(kernel: Kernel, machine: Machine, context: TilingContext): Generator<TiledKernel> {
@@ -55,8 +55,9 @@ export function realiseMapping(kernel: Kernel, machine: Machine, tile: readonly 
     tile[dim]! < extent(dim) || dim === context.batchDim ? [{ dim, step: tile[dim]!, count: Math.ceil(extent(dim) / tile[dim]!), kind: dim < kernel.parallel ? "parallel" as const : "reduced" as const }] : []);
   if (levels.length > limits.levels || tile.filter((points) => points > 1).length >= limits.dimensions || tile.some((points) => points > mostPoints)) return undefined;
   const engineStreams = engine.kind === "reduction" ? engine.chain.streams : engine.kind === "scatter" ? [engine.updates] : [];
+  const wholeIndex = wholeIndexOf(kernel, machine, tile, levels, context);
   const place = (slots: number): Operand[] => [
-    ...(engine.kind === "gather" || engine.kind === "scatter" ? [makeOperand("index", engine.index, tile, levels, false, externalOrder(engine.index), slots)] : []),
+    ...(engine.kind === "gather" || engine.kind === "scatter" ? [wholeIndex ?? makeOperand("index", engine.index, tile, levels, false, externalOrder(engine.index), slots)] : []),
     // Streams of a reduction keep the order of the external memory: what is innermost there fills the lanes.
     ...engineStreams.map((access) => makeOperand("stream", access, tile, levels, false, engine.kind === "reduction" ? externalOrder(access) : kernelOrder(access), slots)),
     ...kernel.epilogue.streams.map((access) => makeOperand("epilogue", access, tile, levels, false, kernelOrder(access), slots)),
@@ -76,14 +77,33 @@ export function realiseMapping(kernel: Kernel, machine: Machine, tile: readonly 
   if (operands === undefined) return undefined;
 
   const tiles = levels.reduce((n, l) => n * l.count, 1);
+  const lookups = engine.kind === "gather" ? { lookup: { rows: engine.rows, cycles: lookupCycles(engine.rows, tile, machine), slots: Math.max(2, staging.slots) } } : {};
   const stores = parallelLevels.reduce((n, i) => n * levels[i]!.count, 1);
   const vectorCycles = tiles * engineCycles(kernel, tile, operands, machine) + (trivialEpilogue && engine.kind !== "none" ? 0 : stores * epilogueCycles(kernel, tile, operands, machine)) + tiles;
   const predicted = predict({
     kernel, levels, operands, machine, arrayCycles: 0, vectorCycles, stores, storePoints: points, blocksPerIteration: 1,
-    storeBytes: storeTraffic(kernel.output, tile, machine), tailCycles: Math.ceil(vectorCycles / tiles) + 2 * machine.vector.latencyCycles,
+    storeBytes: storeTraffic(kernel.output, tile, machine), ...lookups, tailCycles: Math.ceil(vectorCycles / tiles) + 2 * machine.vector.latencyCycles,
   });
   const choice = { tile, panelColumns: 0, dataflow: "weight-stationary", order: "rows-outer", keepX: false, keepW: false } as const;
   return { kernel, choice, levels, tile, dataflow: "weight-stationary", panelColumns: 0, operands, sums, staging, predicted };
+}
+
+/** All row numbers at once, so that no look-up waits for those of its tile; not where they are as many as the samples of a batch, or too many. */
+function wholeIndexOf({ engine, dims }: Kernel, machine: Machine, tile: readonly number[], levels: readonly Level[], context: TilingContext): Operand | undefined {
+  if ((engine.kind !== "gather" && engine.kind !== "scatter") || context.batchDim === 0) return undefined;
+  const access = engine.index;
+  const box = boxOf(access, tile.map((points, dim) => (dim === 0 ? dims[0]!.extent : points)), externalOrder(access));
+  if (box.bytes > machine.dataCache.bytes / mostIndexPart) return undefined;
+  return { role: "index", access, box, buffer: { memory: "cache", slots: 1, slotBytes: box.bytes, address: 0, ring: levels.map(() => 0), dependent: [] }, resident: levels.map((_, level) => level) };
+}
+
+const mostIndexPart = 8;
+
+/** Cycles of the load unit for the rows of one tile. */
+function lookupCycles(rows: Access, tile: readonly number[], machine: Machine): number {
+  if (rows.tensor.memory === "cache") return Math.ceil(tile.reduce((n, points) => n * points, 1) / machine.vector.lanes);
+  const row = boxOf(rows, tile.map((points, dim) => (dim === 0 ? 1 : points)), externalOrder(rows));
+  return (tile[0]! * boxTraffic(rows, row, machine)) / machine.external.readBytesPerCycle;
 }
 
 /** Cycles of the reduction over one tile. */
