@@ -9,6 +9,6 @@ export { lowerBoundBytes } from "./bounds.ts";
 export { printKernel, printSchedule } from "./print.ts";
 export { verifySchedule } from "./verify.ts";
 export * from "./program/programSchedule.ts";
-export { scheduleProgram } from "./program/scheduleProgram.ts";
+export { scheduleProgram, type ProgramOptions } from "./program/scheduleProgram.ts";
 export { printProgramSchedule } from "./program/printProgramSchedule.ts";
 export { verifyProgramSchedule } from "./program/verifyProgramSchedule.ts";

@@ -21,6 +21,8 @@ export interface DifferentiateOptions extends CompileOptions, LossChoice {
   readonly lossTypes?: ReadonlyMap<string, TensorType>;
   /** Parameters that stay as they are; `*` stands for any characters. */
   readonly freeze?: readonly string[];
+  /** Of the masks of Dropout in training form. */
+  readonly seed?: number;
   /** Also the Gauss-Newton product with a direction. */
   readonly product?: boolean;
 }
@@ -36,7 +38,7 @@ export interface Derivatives extends Compiled {
 }
 
 export function differentiate(bytes: Uint8Array, machine: Machine, options: DifferentiateOptions): Derivatives {
-  const model = importModel(bytes, options);
+  const model = importModel(bytes, { dropout: { seed: BigInt(options.seed ?? 0), varying: false }, ...options });
   const { network, losses } = attachLosses(model, options, (name) => options.lossTypes?.get(name) ?? (name === targetName ? options.target : undefined));
   const parameters = trainableParameters(network, options.freeze ?? []);
   if (parameters.length === 0) fail("E0209", "the model has no trainable parameters", {}, ["Trainable are float initializers except running statistics; --freeze takes some away."]);

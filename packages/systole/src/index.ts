@@ -21,6 +21,7 @@ export { isWeighed, lossNames, totalWeight, residualBytes, trainableParameters, 
 export { ladder, ladderSources, printLadder, type Cell, type Ladder } from "@systole/ir";
 export { optimizers, type OptimizerName } from "./training/algorithm.ts";
 export { arrangeData, buildProblem, refuseNaN, typesOf, type BuiltProblem, type BuiltTraining, type TrainingData, type TrainedLoss, type TrainingOptions } from "./training/build.ts";
+export { claimsOf, type Claims } from "./training/claims.ts";
 export { compileTraining, type CompiledTraining } from "./training/compile.ts";
 export { validate, type Validation } from "./training/validate.ts";
 export { profileNames, profiles, readRecord, reasonOf, reasons, recordTensor, type Reason, type TrainingRecord } from "@systole/training";

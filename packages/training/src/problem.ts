@@ -22,6 +22,8 @@ export interface Problem {
   /** Names of the parameters that are trained. */
   readonly trained: readonly string[];
   readonly samples: readonly SampleInput[];
+  /** Scalars of the program for inputs f32[] of the network: `iteration` counts the outer steps, `m` is the micro-batch. Products must not depend on them. */
+  readonly scalars?: Readonly<Record<string, "iteration" | "m">>;
   readonly sampleCount: number;
   readonly microBatch: number;
 }

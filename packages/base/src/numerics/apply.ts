@@ -98,6 +98,8 @@ const narrowSteps: Partial<Record<ElementwiseName, Step>> = {
   le: elementwiseOps.le.float!,
   gt: elementwiseOps.gt.float!,
   ge: elementwiseOps.ge.float!,
+  shl: (a, b) => (b < 0 || b > 31 ? 0 : a << b),
+  shr: (a, b) => a >> (b < 0 || b > 31 ? 31 : b),
   neg: (a) => -a,
   abs: (a) => Math.abs(a),
   sign: (a) => Math.sign(a),

@@ -3,14 +3,14 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { buildReport, grouped, lossCurve, percent, perfettoTrace, renderReport, type Report } from "@systole/report";
-import { arrangeData, compileTraining, Device, replaceParameters, targetName, tensor, typesOf, writeImage, type Machine, type Run, type Tensor, type TrainingOptions } from "@systole/systole";
+import { arrangeData, claimsOf, compileTraining, Device, replaceParameters, targetName, tensor, typesOf, writeImage, type Machine, type Run, type Tensor, type TrainingOptions } from "@systole/systole";
 import { compileFor } from "../compiling.ts";
 import { makeFolder, readBytes, writeWhole } from "../files/files.ts";
 import { findMachine } from "../options.ts";
 import type { Terminal } from "../terminal.ts";
 import { UsageError } from "../usage.ts";
 import { traceEvents } from "./run.ts";
-import { renderTraining, summary, trainOnDevice, type Outcome } from "./train.ts";
+import { renderClaims, renderTraining, summary, trainOnDevice, type Outcome } from "./train.ts";
 
 const model = join(import.meta.dirname, "../../models/mnist-untrained.onnx");
 const pixels = 28 * 28;
@@ -62,8 +62,9 @@ function train(terminal: Terminal, untrained: Uint8Array, machine: Machine, { sa
   const elf = writeImage(compiled.image);
   const report = buildReport(compiled.image, machine, outcome.run, { compileMs, runMs: outcome.runMs, imageBytes: elf.length });
   writeWhole(join(output, "training.elf"), elf);
-  writeWhole(join(output, "training.json"), `${JSON.stringify(report, undefined, 2)}\n`);
-  terminal.out(`\n## Training\n\n${renderTraining(report)}\n\n${summary(compiled, outcome)}\n`);
+  const claims = claimsOf(compiled, machine, outcome.run);
+  writeWhole(join(output, "training.json"), `${JSON.stringify({ ...report, claims }, undefined, 2)}\n`);
+  terminal.out(`\n## Training\n\n${renderTraining(report)}\n\n${summary(compiled, outcome)}${renderClaims(claims)}\n`);
   return outcome;
 }
 

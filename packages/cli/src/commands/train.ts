@@ -1,9 +1,9 @@
 /** @file `systole train`: a model and data to a training program, the program to an image, the image on the device, trained parameters back into the model. */
 import { join } from "node:path";
-import { buildReport, renderGraphs, renderSubmodules, renderSummary, renderTraffic, renderUnits, type Report } from "@systole/report";
+import { buildReport, grouped, renderGraphs, renderSubmodules, renderSummary, renderTraffic, renderUnits, type Report } from "@systole/report";
 import {
-  arrangeData, buildProblem, compileTraining, Device, fail, printProgram, readRecord, reasonOf, reasons, recordTensor, refuseNaN, replaceParameters, snapshotFromBytes, snapshotToBytes, validate, writeImage,
-  type CompiledTraining, type JudgementView, type Machine, type OptimizerName, type Run, type Snapshot, type Tensor, type TrainingOptions, type TrainingRecord, type Validation,
+  arrangeData, buildProblem, claimsOf, compileTraining, Device, fail, printProgram, readRecord, reasonOf, reasons, recordTensor, refuseNaN, replaceParameters, snapshotFromBytes, snapshotToBytes, validate, writeImage,
+  type Claims, type CompiledTraining, type JudgementView, type Machine, type OptimizerName, type Run, type Snapshot, type Tensor, type TrainingOptions, type TrainingRecord, type Validation,
 } from "@systole/systole";
 import { externalReader, fileExists, makeFolder, readBytes, removeUnfinished, writeWhole } from "../files/files.ts";
 import { readNpz } from "../files/npz.ts";
@@ -64,7 +64,8 @@ export function trainCommand(terminal: Terminal, path: string, flags: TrainFlags
   if (flags.program !== undefined) writeWhole(flags.program, printProgram(compiled.program));
   const outcome = trainOnDevice(terminal, compiled, machine, arrangeData(compiled, data), flags);
   const report = buildReport(compiled.image, machine, outcome.run, { compileMs, runMs: outcome.runMs, imageBytes: imageBytes.length });
-  if (flags.report !== undefined) writeWhole(flags.report, `${JSON.stringify(report, undefined, 2)}\n`);
+  const claims = flags.report === undefined ? undefined : claimsOf(compiled, machine, outcome.run);
+  if (flags.report !== undefined) writeWhole(flags.report, `${JSON.stringify({ ...report, claims }, undefined, 2)}\n`);
   const last = outcome.records.at(-1) ?? fail("E0605", "the program ended without a judgement");
   const reason = reasonOf(last.reason);
   if (reasons[reason].failure) {
@@ -74,7 +75,7 @@ export function trainCommand(terminal: Terminal, path: string, flags: TrainFlags
   }
   const trained = replaceParameters(model, outcome.parameters);
   writeWhole(flags.out, trained);
-  terminal.out(`${renderTraining(report)}\n\n${summary(compiled, outcome)}stopped: ${reason}: ${reasons[reason].text}\ntrained model in ${flags.out}\n`);
+  terminal.out(`${renderTraining(report)}\n\n${summary(compiled, outcome)}${claims === undefined ? "" : renderClaims(claims)}stopped: ${reason}: ${reasons[reason].text}\ntrained model in ${flags.out}\n`);
   if (validation !== undefined) printValidation(terminal, validate(trained, machine, validation, options));
   return 0;
 }
@@ -226,6 +227,16 @@ function stuck(seen: readonly TrainingRecord[]): boolean {
 
 export function renderTraining(report: Report): string {
   return [renderSummary(report), renderSubmodules(report), renderGraphs(report), renderTraffic(report), renderUnits(report)].join("\n\n");
+}
+
+/** The device text says that it decodes less and moves less: by how much. */
+export function renderClaims(claims: Claims): string {
+  const { macroInstructions, routineInstructions, microOperations, offChipWords, offChipWordsWithoutCache } = claims;
+  return [
+    `decoded: ${grouped(macroInstructions)} macro-instructions for ${grouped(routineInstructions)} instructions of routines and ${grouped(microOperations)} operations of units`,
+    `off-chip: ${grouped(offChipWords)} words with the data cache, ${grouped(offChipWordsWithoutCache)} without (${(offChipWordsWithoutCache / Math.max(1, offChipWords)).toFixed(1)} times as many)`,
+    "",
+  ].join("\n");
 }
 
 export function summary(compiled: CompiledTraining, { run, records }: Outcome): string {

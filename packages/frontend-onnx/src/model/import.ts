@@ -1,7 +1,8 @@
 /** @file From the bytes of a model to a graph: initializers, inputs, nodes in order, outputs; functions and branches are inlined. */
-import { fail, formatType, isFloat, withPlace, type Place, type Tensor, type TensorType } from "@systole/base";
+import { fail, formatType, isFloat, streamSeed, withPlace, type Place, type Tensor, type TensorType } from "@systole/base";
 import type { Graph, Value } from "@systole/ir";
 import { Emitter, type ModelLoss } from "../lowering/emitter.ts";
+import { elementwise, scalar, withNumber } from "../lowering/values.ts";
 import { findOperator, schemaOf } from "../operators/index.ts";
 import type { FinishBody, ImportBody, ImportedBody } from "../operators/operator.ts";
 import { newestOpset, oldestOpset } from "../operators/schemas.ts";
@@ -18,7 +19,18 @@ export interface ImportOptions extends Bindings {
   readonly fixedInputs?: Readonly<Record<string, Tensor>>;
   /** For diagnostics only. */
   readonly fileName?: string;
+  /** Dropout in training form: refused when missing, left out, or with masks that follow from the seed. */
+  readonly dropout?: "off" | DropoutMasks;
 }
+
+/** Masks are a function of the seed, the place of the node in the model, the row-major place of the element and, if `varying`, the inputs `dropoutInputs`. */
+export interface DropoutMasks {
+  readonly seed: bigint;
+  readonly varying: boolean;
+}
+
+/** Inputs f32[] of a graph with varying masks, beside those that the model declares: whole numbers, each pair of which gives other masks. */
+export const dropoutInputs = { step: "dropout.step", part: "dropout.part" } as const;
 
 /** An input or output as the model declares it, with the type it has in the graph. */
 export interface ModelValue {
@@ -51,6 +63,9 @@ interface Session {
   readonly external: ReadExternal | undefined;
   /** Nodes lowered so far: nested functions can blow a small file up. */
   nodeCount: number;
+  readonly dropout: ImportOptions["dropout"];
+  /** Bits for the next Dropout; missing in bodies of loops, where every step would need bits of its own. */
+  readonly bits?: (shape: readonly number[]) => Value;
 }
 
 /** What the nodes of one graph or function body share. */
@@ -84,7 +99,8 @@ export function declaredInputs(bytes: Uint8Array, fileName?: string): readonly D
 function importProto(bytes: Uint8Array, model: ModelProto, options: ImportOptions): ImportedModel {
   const graph = model.graph!;
   const opsets = opsetsOf(model.opsetImport ?? []);
-  const session: Session = { e: new Emitter(), functions: functionsOf(bytes, model), external: options.readExternal, nodeCount: 0 };
+  const e = new Emitter();
+  const session: Session = { e, functions: functionsOf(bytes, model), external: options.readExternal, nodeCount: 0, dropout: options.dropout, ...(typeof options.dropout === "object" ? { bits: randomMasks(e, options.dropout) } : {}) };
   const scope: Scope = { values: new Map(), parent: undefined, opsets, attributes: undefined, prefix: "", depth: 0 };
   const initialized = new Set((graph.initializer ?? []).map((one) => one.name ?? ""));
   // Before IR version 4 every initializer also had to be an input.
@@ -106,6 +122,19 @@ function importProto(bytes: Uint8Array, model: ModelProto, options: ImportOption
     outputs: outputs.map(({ info, value }) => modelValue(info, value.type)),
     losses: session.e.losses,
     warnings: warningsOf(model, declared, options),
+  };
+}
+
+/** The seed of a node's bits is its stream's, moved on by 2^32 a step and by 1 a part. */
+function randomMasks(e: Emitter, { seed, varying }: DropoutMasks): (shape: readonly number[]) => Value {
+  let nodes = 0;
+  let moved: Value | undefined;
+  const whole = (name: string): Value => e.apply("convert", [e.input(name, { dtype: "f32", shape: [] })], { dtype: "i64" });
+  const place = (): Value => elementwise(e, "add", withNumber(e, "mul", whole(dropoutInputs.step), 4294967296n), whole(dropoutInputs.part));
+  return (shape) => {
+    const stream = scalar(e, "i64", streamSeed(seed, nodes++));
+    if (varying) moved ??= place();
+    return e.apply("random_bits", [moved === undefined ? stream : elementwise(e, "add", stream, moved)], { shape: [...shape] });
   };
 }
 
@@ -222,7 +251,7 @@ function lowerNode(session: Session, scope: Scope, node: ScopedNode, attributes:
   const wanted = (proto.output ?? []).map((output) => output !== "");
   if (wanted.length > schema.outputs) fail("E0205", `${wanted.length} outputs`, {}, [`at most ${schema.outputs} are accepted`]);
   const result = operator.lower({
-    e: session.e, operator: operator.name, opset, inputs, attributes, wanted,
+    e: session.e, operator: operator.name, opset, inputs, attributes, wanted, dropout: session.bits === undefined ? (session.dropout === "off" ? "off" : undefined) : { bits: session.bits },
     inline: (graph) => inlineGraph(session, scope, graph, node.name),
     body: ((graph, given, finish) => importBody(session, scope, graph, node.name, given, finish)) as ImportBody,
   });
@@ -271,7 +300,8 @@ function importBody(session: Session, scope: Scope, graph: GraphProto, name: str
     captured.set(value, inside);
     return inside;
   };
-  const inner: Session = { ...session, e };
+  const { bits: _bits, ...around } = session;
+  const inner: Session = { ...around, e };
   const body: Scope = { ...scope, values: new Map(), parent: scope, prefix: `${name}/`, depth: deeper(scope), capture };
   const inputs = given.map((one, i) => ("data" in one ? e.constant(one) : e.input(`i${i}`, one)));
   declared.forEach((info, i) => define(body, info.name ?? "", inputs[i]));

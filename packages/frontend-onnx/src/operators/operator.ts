@@ -15,11 +15,19 @@ export interface Call {
   readonly attributes: Attributes;
   /** One entry per output of the node; an unnamed output is not wanted. */
   readonly wanted: readonly boolean[];
+  /** What is to be done with Dropout in training form; undefined where it is refused. */
+  readonly dropout: Dropout | undefined;
   /** Imports a subgraph in the scope of the node and gives its outputs. */
   readonly inline: (graph: GraphProto) => readonly Value[];
   /** Imports a subgraph as a body of structured control; see `ImportBody`. */
   readonly body: ImportBody;
 }
+
+/** Dropout in training form: left out, or with random numbers. */
+export type Dropout = "off" | {
+  /** 32 bits an element, of a stream of the node's own. */
+  readonly bits: (shape: readonly number[]) => Value;
+};
 
 /** A subgraph as a body. */
 export interface ImportedBody {

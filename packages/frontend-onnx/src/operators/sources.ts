@@ -3,7 +3,7 @@ import { elementCount, fail, isFloat, tensor, type Tensor } from "@systole/base"
 import type { Value } from "@systole/ir";
 import { dtypeOf } from "../model/tensors.ts";
 import { broadcastAxes, convert, elementwise, filled, integers, iota, range, rankOf, scalar, shapeOf, withNumber } from "../lowering/values.ts";
-import { input, knownIntegers, knownNumber, operator, requireRank, type Call, type Operator } from "./operator.ts";
+import { input, knownIntegers, knownNumber, operator, requireFloat, requireRank, type Call, type Operator } from "./operator.ts";
 
 export const sourceOperators: readonly Operator[] = [
   operator("Constant", (c) => c.e.constant(constantValue(c)), "no strings, no sparse tensors"),
@@ -15,7 +15,7 @@ export const sourceOperators: readonly Operator[] = [
   operator("Trilu", trilu, "k known at import"),
   operator("Cast", (c) => cast(c, dtypeOf(c.attributes.int("to", 0), { attribute: "to" })), "between the supported element types"),
   operator("CastLike", (c) => cast(c, input(c, 1).type.dtype), "between the supported element types"),
-  operator("Dropout", dropout, "the identity: inference, or training with ratio 0"),
+  operator("Dropout", dropout, "in training form with random masks, under `train` and `differentiate` only; elsewhere the identity"),
 ];
 
 function constantValue(c: Call): Tensor {
@@ -85,15 +85,24 @@ function cast(c: Call, dtype: Tensor["dtype"]): Value {
   return convert(c.e, input(c, 0), dtype);
 }
 
-/** The mask is all true; its type is that of the data before opset 10. */
+/** The mask's type is that of the data before opset 10. */
 function dropout(c: Call): Value[] {
   const x = input(c, 0);
   c.attributes.ignore("ratio", "seed");
-  if (c.inputs[2] !== undefined && knownNumber(c, 2, "training_mode") !== 0) {
-    const ratio = c.inputs[1] === undefined ? 0.5 : knownNumber(c, 1, "ratio");
-    if (ratio !== 0) fail("E0202", `training with ratio ${ratio}`, {}, ["accepted: training_mode false, or ratio 0"]);
-  }
+  const training = c.inputs[2] !== undefined && knownNumber(c, 2, "training_mode") !== 0;
+  const ratio = !training ? 0 : c.inputs[1] === undefined ? 0.5 : knownNumber(c, 1, "ratio");
+  if (!(ratio >= 0 && ratio < 1)) fail("E0202", `a ratio of ${ratio}`, {}, ["accepted: from 0 to below 1"]);
+  if (ratio > 0 && c.dropout !== "off") return withRandomMask(c, x, ratio);
   if (c.wanted[1] !== true) return [x];
   const dtype = c.opset < 10 && isFloat(x.type.dtype) ? x.type.dtype : "bool";
   return [x, filled(c.e, dtype, 1, shapeOf(x))];
+}
+
+/** What is kept is divided by the part that is kept. */
+function withRandomMask({ e, dropout: random }: Call, x: Value, ratio: number): Value[] {
+  requireFloat(x);
+  if (random === undefined || random === "off") return fail("E0202", `training with ratio ${ratio}`, {}, ["accepted: training_mode false, or ratio 0; `train` and `differentiate` draw masks"]);
+  // The bits are a signed number: uniform from -2^31 on.
+  const kept = withNumber(e, "ge", random.bits(shapeOf(x)), Math.round(ratio * 2 ** 32) - 2 ** 31);
+  return [elementwise(e, "select", kept, withNumber(e, "mul", x, 1 / (1 - ratio)), scalar(e, x.type.dtype, 0)), kept];
 }

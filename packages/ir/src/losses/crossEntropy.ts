@@ -26,7 +26,7 @@ export function crossEntropy(options: CrossEntropyOptions): Graph {
   const axis = options.axis ?? 1;
   if (!Number.isInteger(axis) || axis < 1 || axis >= scores.shape.length) fail("E0203", `${name}: axis ${axis} of ${formatType(scores)} cannot be that of the classes`);
   const classes = scores.shape[axis]!;
-  if (options.weights !== undefined && !sameShape(options.weights.shape, [classes])) fail("E0203", `${name}: weights of ${formatType(options.weights)} for ${classes} classes`);
+  if (options.weights !== undefined) checkClassWeights(options.weights, classes);
   const numbers = isClassNumbers(target, scores, axis);
   if (!numbers && !sameShape(target.shape, scores.shape)) fail("E0203", `${name}: a target of ${formatType(target)} for scores of ${formatType(scores)}`);
   if (!numbers && options.ignoreIndex !== undefined) fail("E0203", `${name}: ignore_index needs class numbers, the target is ${formatType(target)}`);
@@ -37,6 +37,11 @@ export function crossEntropy(options: CrossEntropyOptions): Graph {
 /** Whether the target holds class numbers, and not one number for each score. */
 export function isClassNumbers(target: TensorType, scores: TensorType, axis: number): boolean {
   return (target.dtype === "i32" || target.dtype === "i64") && sameShape(target.shape, without(scores.shape, [axis]));
+}
+
+/** E0203 where there is not one weight for each class. */
+export function checkClassWeights(weights: TensorType, classes: number): void {
+  if (!sameShape(weights.shape, [classes])) fail("E0203", `${name}: weights of ${formatType(weights)} for ${classes} classes`);
 }
 
 /** E0602 for a class number that is no class; the message names the place. Places that a mask leaves out may hold anything. */

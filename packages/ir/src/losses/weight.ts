@@ -1,6 +1,6 @@
 /** @file How many targets take part: what a mean over all data divides by where masks, class weights or an ignored class make batches differ. */
 import { elementCount, fail, numbersOf, type Tensor } from "@systole/base";
-import { checkClassNumbers, isClassNumbers } from "./crossEntropy.ts";
+import { checkClassNumbers, checkClassWeights, isClassNumbers } from "./crossEntropy.ts";
 import type { LossOptions } from "./index.ts";
 import { placesOf } from "./loss.ts";
 
@@ -34,6 +34,7 @@ function weightOf(loss: WeighedLoss, target: Tensor | undefined, mask: Tensor | 
   if (name !== "cross-entropy") return mask === undefined ? plainDivisor(loss) : numbersOf(mask).reduce((sum, x) => sum + x, 0);
   const numbers = target !== undefined && isClassNumbers(loss.target, scores, axis) ? target.data : undefined;
   if (numbers !== undefined) checkClassNumbers(target!, scores.shape[axis]!, ignoreIndex, mask);
+  if (weights !== undefined) checkClassWeights(weights, scores.shape[axis]!);
   const places = target === undefined ? plainDivisor(loss) : target.data.length / (numbers === undefined ? scores.shape[axis]! : 1);
   let sum = 0;
   for (let place = 0; place < places; place++) {

@@ -7,6 +7,7 @@ import { commonSubexpressions } from "./commonSubexpressions.ts";
 import { deadCode } from "./deadCode.ts";
 import { foldConstants } from "./foldConstants.ts";
 import { hoistFromScans } from "./hoistFromScans.ts";
+import { lowerRandomBits } from "./lowerRandomBits.ts";
 import { matrixChain } from "./matrixChain.ts";
 import { simplify } from "./simplify.ts";
 import { unrollControl } from "./unrollControl.ts";

@@ -11,8 +11,13 @@ import { PlacedKernels, preloadName } from "./placedKernels.ts";
 import type { ProgramSchedule, ScheduledStatement, ScheduledStep } from "./programSchedule.ts";
 import { planResidency, residentShares, type Residency } from "./residency.ts";
 
+export interface ProgramOptions extends SearchOptions {
+  /** False: only what must be in the data cache stays there, everything else goes to external memory and back: to see what the data cache is good for. */
+  readonly residents?: boolean;
+}
+
 /** E0302 where pinned tensors or the smallest tiles of a kernel do not fit. The program must be one that `verifyProgram` accepts. */
-export function scheduleProgram(program: Program, machine: Machine, options: SearchOptions = {}): ProgramSchedule {
+export function scheduleProgram(program: Program, machine: Machine, options: ProgramOptions = {}): ProgramSchedule {
   const applications = new Applications(program);
   const { placed, residency, kernels } = placeAndTile(applications, machine, options);
   const context: Context = { program, applications, placed };
@@ -33,8 +38,8 @@ interface Tiled {
 }
 
 /** As much of the data cache for tensors as leaves room for the tiles of every kernel. */
-function placeAndTile(applications: Applications, machine: Machine, options: SearchOptions): Tiled {
-  for (const share of residentShares) {
+function placeAndTile(applications: Applications, machine: Machine, options: ProgramOptions): Tiled {
+  for (const share of options.residents === false ? residentShares.slice(-1) : residentShares) {
     const residency = planResidency(applications, machine, share);
     const search = new TilingSearch(workingPart(machine, residency), options);
     const placed = new PlacedKernels(applications, residency);

@@ -4,7 +4,7 @@
  *     ONNX bytes -> network over a micro-batch, at its scores -> Problem -> ir.Program
  */
 import { elementCount, fail, formatType, isFloat, tensor, type Tensor, type TensorType } from "@systole/base";
-import { declaredInputs, importModel, type ImportedModel, type ImportOptions } from "@systole/frontend-onnx";
+import { declaredInputs, dropoutInputs, importModel, type DropoutMasks, type ImportedModel, type ImportOptions } from "@systole/frontend-onnx";
 import { isWeighed, totalWeight, trainableParameters, type Program } from "@systole/ir";
 import type { Problem, Profile } from "@systole/training";
 import { attachLosses, hasClassNumbers, lossInputs, pieceOf, plainDivisorOf, type AttachedLoss, type LossChoice, type LossInputs } from "../lossPieces.ts";
@@ -12,7 +12,7 @@ import { checkOptions, profileOf, programOf, type AlgorithmOptions } from "./alg
 import { planBatches, type BatchOptions, type Batches } from "./batches.ts";
 
 /** What a network, its loss and its data are. */
-export interface ProblemOptions extends Omit<ImportOptions, "batch" | "shapes">, LossChoice {
+export interface ProblemOptions extends Omit<ImportOptions, "batch" | "shapes" | "dropout">, LossChoice {
   readonly freeze?: readonly string[];
   /** Which axis of an input, target or mask counts the samples; 0 when missing, of a mask that of its target. */
   readonly sampleAxes?: Readonly<Record<string, number>>;
@@ -48,7 +48,7 @@ export function typesOf(data: ReadonlyMap<string, Tensor>): Map<string, TensorTy
 export function buildTraining(bytes: Uint8Array, data: TrainingData, options: TrainingOptions): BuiltTraining {
   checkOptions(options);
   const profile = profileOf(options);
-  const built = buildProblem(bytes, data, options, { ...batchDefaults(profile), ...pick(options, ["microBatch", "gradientBatch", "curvatureBatch"]) });
+  const built = buildProblem(bytes, data, options, { ...batchDefaults(profile), ...pick(options, ["microBatch", "gradientBatch", "curvatureBatch"]) }, { seed: BigInt(options.seed ?? 0), varying: true });
   return { ...built, profile, ...programOf(built.problem, built.losses[0]!.divisor, built.batches, options) };
 }
 
@@ -58,8 +58,8 @@ function batchDefaults(profile: Profile | undefined): Pick<BatchOptions, "curvat
   return { curvaturePart: { "device-text": 1, rnn: 1 / 10 }[profile.name] ?? 1 / 8 };
 }
 
-/** `cuts` says how batches are chosen. */
-export function buildProblem(bytes: Uint8Array, data: TrainingData, options: ProblemOptions, cuts: Partial<BatchOptions>): BuiltProblem {
+/** `cuts` says how batches are chosen. Dropout in training form is left out where nothing else is said. */
+export function buildProblem(bytes: Uint8Array, data: TrainingData, options: ProblemOptions, cuts: Partial<BatchOptions>, dropout: "off" | DropoutMasks = "off"): BuiltProblem {
   const declared = declaredInputs(bytes, options.fileName);
   const names = declared.map(({ name }) => name);
   const wanted = lossInputs(options);
@@ -76,7 +76,7 @@ export function buildProblem(bytes: Uint8Array, data: TrainingData, options: Pro
     const { dtype, shape } = data.get(name)!;
     return { dtype, shape: shape.map((extent, axis) => (axis === axisOf(name) ? batches.microBatch : extent)) };
   };
-  const model = importModel(bytes, { ...options, shapes: Object.fromEntries(names.map((name) => [name, microType(name).shape])) });
+  const model = importModel(bytes, { ...options, dropout, shapes: Object.fromEntries(names.map((name) => [name, microType(name).shape])) });
   checkTypes(model, data);
   const { network, losses: attached } = attachLosses(model, options, (name) => (data.has(name) && (!names.includes(name) || wanted.some(({ target }) => target === name)) ? microType(name) : undefined));
   const trained = trainableParameters(network, options.freeze ?? []);
@@ -87,7 +87,7 @@ export function buildProblem(bytes: Uint8Array, data: TrainingData, options: Pro
   ]);
   const problem: Problem = {
     name: network.name === "" ? "network" : network.name, network, pieces: losses.map((loss) => pieceOf(model, loss, isWeighed(loss) ? loss.divisor : undefined)), trained, sampleCount: batches.sampleCount,
-    microBatch: batches.microBatch, samples: [...model.inputs.map(({ name, type }) => ({ name, type, axis: axisOf(name) })), ...ofLoss],
+    microBatch: batches.microBatch, scalars: { [dropoutInputs.step]: "iteration", [dropoutInputs.part]: "m" }, samples: [...model.inputs.map(({ name, type }) => ({ name, type, axis: axisOf(name) })), ...ofLoss],
   };
   return { model, problem, batches, losses, notes: [...model.warnings, ...batches.notes] };
 }
