@@ -1,11 +1,9 @@
 /** @file Gradient and Gauss-Newton product through every operator on the device: the reference evaluator's numbers in every bit. */
 import { isFloat, tensor, type Tensor } from "@systole/base";
-import { emitImage } from "@systole/codegen";
 import { Device } from "@systole/device";
 import { evaluate, gaussNewtonGraph, optimizeTrainable, squaredError } from "@systole/ir";
 import { presets } from "@systole/isa";
-import { schedule } from "@systole/scheduler";
-import { operatorTable } from "@systole/systole";
+import { lowerGraph, operatorTable } from "@systole/systole";
 import { expect, test } from "vitest";
 import { networksOf, withBatch, type Network } from "../packages/frontend-onnx/test/derivativeCases.ts";
 import { difference, hash } from "./support.ts";
@@ -19,7 +17,7 @@ function check({ graph, wrt, of, inputs }: Network, name: string): void {
   const derived = optimizeTrainable(gaussNewtonGraph(batched, pieces, wrt));
   const direction = (shape: readonly number[], seed: number): number[] => Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, k) => (hash(seed, k) % 9) / 4 - 1);
   const given = new Map(derived.inputs.map(({ name: input, value }, i): [string, Tensor] => [input, inputs[input] ?? tensor(value.type.dtype, value.type.shape, direction(value.type.shape, i))]));
-  const { outputs } = new Device(emitImage(schedule(derived, machine, { batch: 1 }), machine), machine).run(given);
+  const { outputs } = new Device(lowerGraph(derived, machine, { batch: 1 }).image, machine).run(given);
   for (const [output, value] of evaluate(derived, given, "device")) expect(difference(outputs.get(output)!, value), `${name} ${output}`).toBeUndefined();
 }
 

@@ -1,10 +1,9 @@
 /** @file What the cross-package tests share: bits, random tensors, the way from a graph to a run. */
 import { allocate, elementCount, type Dtype, type Tensor } from "@systole/base";
-import { emitImage } from "@systole/codegen";
 import { runImage, type Run } from "@systole/device";
 import { evaluate, type Graph } from "@systole/ir";
 import { presets, type Machine } from "@systole/isa";
-import { schedule, verifySchedule } from "@systole/scheduler";
+import { lowerGraph } from "@systole/systole";
 
 export const machines: readonly Machine[] = Object.values(presets);
 
@@ -44,9 +43,7 @@ export function randomInputs(graph: Graph, seed: number): Map<string, Tensor> {
 }
 
 export function runGraph(graph: Graph, machine: Machine, inputs: ReadonlyMap<string, Tensor>, tilingSeed?: number): Run {
-  const scheduled = schedule(graph, machine, tilingSeed === undefined ? {} : { tilingSeed });
-  verifySchedule(scheduled, machine);
-  return runImage(emitImage(scheduled, machine), machine, inputs);
+  return runImage(lowerGraph(graph, machine, tilingSeed === undefined ? {} : { tilingSeed }).image, machine, inputs);
 }
 
 /** Runs on every preset and under random tilings; returns what differs from the reference evaluator in a bit. */

@@ -14,6 +14,7 @@ export { verifyGraph } from "./verify.ts";
 export { printGraph, printNode, type PrintOptions } from "./text/print.ts";
 export { parseGraph } from "./text/parse.ts";
 export { cleanupPasses, devicePasses, graphPasses, inferencePasses, optimize, optimizeTrainable, reassociationPasses } from "./passes/index.ts";
+export { unrolled } from "./passes/unrollControl.ts";
 export { reorderChains, type ChainReport, type ReorderedChains } from "./passes/matrixChain.ts";
 export { simplifyRules } from "./passes/simplify.ts";
 export { movedElements } from "./passes/canonicalizeLayout.ts";

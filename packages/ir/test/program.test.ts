@@ -168,7 +168,7 @@ describe("the verifier refuses", () => {
     "a judgement goes back to an earlier step, not to 1": program([], { main: [{ kind: "converge", routine: "run", back: 1 }] }),
     'a judgement needs the scalar "done"': program([], { scalars: [], main: [{ kind: "converge", routine: "run", back: 0 }] }),
     'tensor "rows" has 0 rows': replaced("rows", { rows: 0 }),
-    'input "x" has content before the run and so must be external': replaced("x", { place: "cache" }),
+    'input "x" is for the host and so must be external': replaced("x", { place: "cache" }),
     'constant "table" has no content': replaced("table", { initial: undefined as never }),
     'state "u" has content before the run': replaced("u", { initial: x }),
     '"theta" of f32[3] begins as f32[2]': replaced("theta", { initial: tensor("f32", [2], [0, 0]) }),

@@ -103,6 +103,6 @@ function withRandomMask({ e, dropout: random }: Call, x: Value, ratio: number): 
   requireFloat(x);
   if (random === undefined || random === "off") return fail("E0202", `training with ratio ${ratio}`, {}, ["accepted: training_mode false, or ratio 0; `train` and `differentiate` draw masks"]);
   // The bits are a signed number: uniform from -2^31 on.
-  const kept = withNumber(e, "ge", random.bits(shapeOf(x)), Math.round(ratio * 2 ** 32) - 2 ** 31);
+  const kept = withNumber(e, "ge", random.bits(shapeOf(x)), Math.min(Math.round(ratio * 2 ** 32), 2 ** 32 - 1) - 2 ** 31);
   return [elementwise(e, "select", kept, withNumber(e, "mul", x, 1 / (1 - ratio)), scalar(e, x.type.dtype, 0)), kept];
 }

@@ -24,8 +24,8 @@ export const inferencePasses: readonly Pass<Graph>[] = [bindParameters, everywhe
 /** Keep every bit of every output; run until nothing changes. */
 export const cleanupPasses: readonly Pass<Graph>[] = [foldConstants, simplify, commonSubexpressions, canonicalizeLayout, deadCode].map(everywhere);
 
-/** For the device, whose kernels have no branch in them. Scans that are left become loops of a program (`lowerScans`). */
-export const devicePasses: readonly Pass<Graph>[] = [everywhere(hoistFromScans), unrollControl];
+/** For the device, whose kernels have no branch in them and no random numbers. Scans that are left become loops of a program (`lowerScans`). */
+export const devicePasses: readonly Pass<Graph>[] = [everywhere(hoistFromScans), unrollControl, everywhere(lowerRandomBits)];
 
 export const graphPasses: readonly Pass<Graph>[] = [...inferencePasses, ...devicePasses, ...cleanupPasses];
 

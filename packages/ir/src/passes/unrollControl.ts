@@ -1,5 +1,5 @@
 /**
- * @file unroll-control: what kernels do of structured control. A scan of few steps becomes its steps, one behind the other; a conditional both branches and
+ * @file unroll-control: what kernels do of structured control. A scan of one step becomes that step; a conditional both branches and
  * a choice between their results, or the one branch where the condition is known. Longer scans stay: programs loop over them. Every bit stays.
  */
 import { allocate, fail, pass } from "@systole/base";
@@ -9,15 +9,18 @@ import { rewriteGraph, type Rewriter } from "./rewrite.ts";
 import { splatOf } from "./splat.ts";
 
 /** Scans of more steps are loops of a program. */
-export const mostUnrolledSteps = 1;
+const mostUnrolledSteps = 1;
 
-export const unrollControl: ReturnType<typeof pass<Graph>> = pass<Graph>("unroll-control", `Writes out scans of up to ${mostUnrolledSteps} steps, and both branches of conditionals with a choice between them.`, (graph) =>
-  rewriteGraph(mapBodies(graph, unrollControl.run), (node, r) => {
-    if (isNode(node, "scan")) return node.params.length <= mostUnrolledSteps ? unrollScan(node, r) : undefined;
+export const unrollControl = pass<Graph>("unroll-control", "Writes out scans of one step, and both branches of conditionals with a choice between them.", (graph) => unrolled(graph, mostUnrolledSteps));
+
+/** Without conditionals, and without scans of up to so many steps. */
+export function unrolled(graph: Graph, mostSteps: number): Graph {
+  return rewriteGraph(mapBodies(graph, (body) => unrolled(body, mostSteps)), (node, r) => {
+    if (isNode(node, "scan")) return node.params.length <= mostSteps ? unrollScan(node, r) : undefined;
     if (isNode(node, "while")) return fail("E0303", "a loop whose number of steps depends on data", { node: node.origin.node, operator: node.origin.operator }, ["The device runs recurrences; their number of steps must be known."]);
     return isNode(node, "cond") ? chooseBranch(node, r) : undefined;
-  }),
-);
+  });
+}
 
 function unrollScan(node: Node<"scan">, r: Rewriter): readonly Value[] {
   const { body, length, reverse, carries } = node.params;

@@ -64,7 +64,7 @@ class Verifier {
     const count = elementCount(type.shape) * (rows ?? 1);
     if (rows !== undefined && !(Number.isInteger(rows) && rows >= 1)) this.#refuse(`tensor "${name}" has ${rows} rows`);
     const own = kind === "state" || kind === "record";
-    if (!own && place !== "external") this.#refuse(`${kind} "${name}" is the host's before or after the run and so must be external`);
+    if (!own && place !== "external") this.#refuse(`${kind} "${name}" is for the host and so must be external`);
     if (kind === "constant" && initial === undefined) this.#refuse(`constant "${name}" has no content`);
     if (initial !== undefined && (own || kind === "input" || kind === "output")) this.#refuse(`${kind} "${name}" has content before the run`);
     if (initial !== undefined && (initial.dtype !== type.dtype || initial.data.length !== count)) this.#refuse(`"${name}" of ${formatType(type)} begins as ${formatType(initial)}`);
