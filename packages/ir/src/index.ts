@@ -46,3 +46,4 @@ export { lowerScans } from "./program/lowerScans.ts";
 export { graphProgram } from "./program/graphProgram.ts";
 export { verifyProgram } from "./program/verify.ts";
 export { splitGraph, type SplitGraph } from "./differentiate/split.ts";
+export { keptBytes, rematerialize } from "./passes/rematerialize.ts";

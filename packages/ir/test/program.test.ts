@@ -302,7 +302,7 @@ describe("the text form", () => {
 
   const lines: Readonly<Record<string, readonly [number, string]>> = {
     "": [0, `"program" expected in an empty text`],
-    'program "p" {\n  tensor x': [2, "input, parameter, constant, state, record, scalar, graph, routine or main expected"],
+    'program "p" {\n  tensor x': [2, "input, parameter, constant, state, record, output, scalar, graph, routine or main expected"],
     'program "p" {\n  state u : f32[3]': [2, "external, cache, pinned expected at the end of the line"],
     'program "p" {\n  routine r sorting {': [2, 'control, gradient, damping, gauss-newton, conjugate-gradient expected before " sorting {"'],
     'program "p" {\n  routine r control {\n    a 1': [3, '"=" expected before " 1"'],

@@ -86,6 +86,11 @@ function separated(graph: Graph): Graph {
   return { ...graph, nodes, outputs: named };
 }
 
+/** Nodes of a body are for what their scan is for. */
+function withPhase(body: Graph, { phase }: Origin): Graph {
+  return phase === undefined ? body : { ...body, nodes: body.nodes.map((node) => ({ ...node, origin: { ...node.origin, phase } })) };
+}
+
 class Cutter {
   readonly #graph: Graph;
   readonly #definitions: ReadonlyMap<Value, Node>;
@@ -146,7 +151,7 @@ class Cutter {
   }
 
   #cutScan(node: Node<"scan">, name: string): CutScan {
-    const { body } = node.params;
+    const body = withPhase(node.params.body, node.origin);
     const operands = byRole(node.inputs, node.params);
     const slices = byRole(body.inputs.map(({ value }) => value.type), node.params);
     const b = new GraphBuilder();
