@@ -54,7 +54,8 @@ describe.each(cases)("$network under $loss", (row) => {
       for (const extra of [{}, { tilingSeed: 5 }]) {
         const { derivatives, inputs } = derive(row, machine, extra);
         expected ??= evaluate(derivatives.graph, inputs, "device");
-        for (const kernel of derivatives.image.debug.kernels) expect(kernel.nodes[0]?.phase, kernel.name).toBeDefined();
+        // What brings constants into the data cache serves all phases.
+        for (const kernel of derivatives.image.debug.kernels) if (!kernel.name.startsWith("(constants)")) expect(kernel.nodes[0]?.phase, kernel.name).toBeDefined();
         const { outputs } = new Device(derivatives.image, machine).run(inputs);
         for (const [name, value] of expected) expect(difference(outputs.get(name)!, value), `${machine.name} ${name}`).toBeUndefined();
       }
@@ -84,7 +85,7 @@ test("no Jacobian is ever built: no tensor of the derived program is much larger
     const values = [...graph.inputs, ...graph.parameters].map(({ value }) => value).concat(graph.nodes.flatMap((node) => node.outputs));
     const largest = Math.max(...values.map((value) => elements(value.type.shape)));
     const { derivatives } = derive(row, machines[0]!);
-    for (const t of derivatives.schedule.tensors) expect(elements(t.type.shape), `${row.network}: ${t.name}`).toBeLessThanOrEqual(2 * largest);
+    for (const t of "routines" in derivatives.schedule ? derivatives.schedule.places : derivatives.schedule.tensors) expect(elements(t.type.shape), `${row.network}: ${t.name}`).toBeLessThanOrEqual(2 * largest);
   }
 });
 

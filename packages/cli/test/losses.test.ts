@@ -88,7 +88,7 @@ describe("differentiate", () => {
 describe("train", () => {
   const log = join(folder, "log.jsonl");
   const train = (model: string, data: Readonly<Record<string, Tensor>>, ...words: readonly string[]): Outcome => (
-    systole("train", model, "--data", npz(data), "--validation", npz(data), "--iterations", "2", "--cg-iterations", "4", "--log", log, "-o", join(folder, "trained.onnx"), ...words)
+    systole("train", model, "--data", npz(data), "--validation", npz(data), "--iterations", "1", "--cg-iterations", "2", "--no-preconditioner", "--log", log, "-o", join(folder, "trained.onnx"), ...words)
   );
   const first = (model: string, data: Readonly<Record<string, Tensor>>, ...words: readonly string[]): { readonly loss: number; readonly gradientNorm: number; readonly out: string } => {
     const { code, out, err } = train(model, data, ...words);
@@ -99,7 +99,7 @@ describe("train", () => {
     expect(a.loss).toBeCloseTo(b.loss, 5);
     expect(a.gradientNorm).toBeCloseTo(b.gradientNorm, 5);
   };
-  const sizes = ["4", "8", "24"];
+  const sizes = ["4", "8"];
 
   it("a mask gives the mean over what takes part in all data, however it is cut into micro-batches", () => {
     const kept = Array.from({ length: samples }, (_, i) => i).filter((i) => mask.data[i] === 1);

@@ -33,7 +33,7 @@ const scheduled = (program: Program, machine: Machine = edge): ProgramSchedule =
   return schedule;
 };
 
-const piece = (offset: number, count = 8, row?: string): Piece => ({ tensor: "t", offsetBytes: offset * 4, bytes: count * 4, dtype: "f32", ...(row === undefined ? {} : { row }) });
+const piece = (offset: number, count = 8, row?: string, rowElements = 16): Piece => ({ tensor: "t", offsetBytes: offset * 4, bytes: count * 4, dtype: "f32", ...(row === undefined ? {} : { row: { scalar: row, strideBytes: rowElements * 4, count: 4 } }) });
 const scaledThenRead = graphOf("late", (b) => {
   const [x, y] = [b.input("x", f32(8)), b.input("y", f32(8))];
   const z = b.apply("add", [x, y], {});
@@ -52,6 +52,8 @@ const cases: readonly { readonly name: string; readonly graph: Graph; readonly i
   { name: "one operand in place, the other not", graph: add, inputs: { x: piece(0), y: piece(4) }, outputs: { z: piece(0) }, copies: ["add/z.copy"] },
   { name: "the same row", graph: add, inputs: { x: piece(0, 8, "i"), y: piece(8, 8, "j") }, outputs: { z: piece(0, 8, "i") }, copies: [] },
   { name: "rows that may be the same", graph: add, inputs: { x: piece(0, 8, "i"), y: piece(8, 8, "i") }, outputs: { z: piece(0, 8, "j") }, copies: ["add/z.copy"] },
+  { name: "rows of other sizes may meet anywhere", graph: add, inputs: { x: piece(0, 8, "i"), y: piece(8, 8, "i") }, outputs: { z: piece(0, 8, "i", 8) }, copies: ["add/z.copy"] },
+  { name: "rows that leave their place beside them", graph: add, inputs: { x: piece(8, 8, "i"), y: piece(8, 8, "j") }, outputs: { z: piece(0, 8, "k") }, copies: [] },
   { name: "the old content is read later", graph: scaledThenRead, inputs: { x: piece(0), y: piece(8) }, outputs: { z: piece(0), later: piece(16) }, copies: ["late/z.copy"] },
   { name: "the last one that reads it overwrites it", graph: scaledThenRead, inputs: { x: piece(0), y: piece(8) }, outputs: { z: piece(16), later: piece(0) }, copies: [] },
   { name: "outputs that overlap are copied in their order", graph: scaledThenRead, inputs: { x: piece(40), y: piece(48) }, outputs: { z: piece(0), later: piece(4) }, copies: ["late/z.copy", "late/later.copy"] },

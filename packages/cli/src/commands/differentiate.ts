@@ -20,6 +20,7 @@ export interface DifferentiateFlags extends CompileFlags, LossFlags {
   readonly targetMask?: readonly OfOutput[];
   readonly vector?: string;
   readonly freeze?: readonly string[];
+  readonly seed?: number;
   readonly check?: boolean;
   readonly report?: string;
   readonly out: string;
@@ -38,7 +39,7 @@ export function differentiateCommand(terminal: Terminal, path: string, flags: Di
   const start = terminal.now();
   const derivatives = differentiate(readBytes(path), machine, {
     ...compileOptions(path, flags, terminal), ...choice, lossTypes: new Map([...ofLosses].map(([name, { dtype, shape }]) => [name, { dtype, shape }])),
-    product: direction !== undefined || flags.check === true, ...(flags.freeze === undefined ? {} : { freeze: flags.freeze }),
+    product: direction !== undefined || flags.check === true, ...(flags.freeze === undefined ? {} : { freeze: flags.freeze }), ...(flags.seed === undefined ? {} : { seed: flags.seed }),
   });
   const compileMs = terminal.now() - start;
   derivatives.model.warnings.forEach((warning) => note(terminal, warning));

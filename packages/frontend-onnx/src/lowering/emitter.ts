@@ -38,6 +38,7 @@ export class Emitter {
   readonly #tensors = new Map<Value, Tensor>();
   readonly #parameters = new Map<Value, Tensor>();
   readonly #losses: ModelLoss[] = [];
+  readonly #readAtImport = new Set<Value>();
   #origin: Origin = { node: "", operator: "" };
 
   get origin(): Origin {
@@ -99,8 +100,11 @@ export class Emitter {
     this.#builder.output(name, value);
   }
 
+  /** A parameter of which only the number was read at import, such as a ratio or a scale, is none: training could not move it. */
   build(name: string): Graph {
-    return this.#builder.build(name);
+    const graph = this.#builder.build(name);
+    const used = new Set([...graph.nodes.flatMap((node) => node.inputs), ...graph.outputs.map(({ value }) => value)]);
+    return { ...graph, parameters: graph.parameters.filter(({ value }) => used.has(value) || !this.#readAtImport.has(value)) };
   }
 
   /** Whether the value depends on no input and no parameter. */
@@ -129,6 +133,7 @@ export class Emitter {
 
   /** As `fixed`, or the stored tensor of a parameter: for what must be a number, such as the scales of Resize. */
   readable(value: Value): Tensor | undefined {
+    if (this.#parameters.has(value)) this.#readAtImport.add(value);
     return this.fixed(value) ?? this.#parameters.get(value);
   }
 

@@ -89,6 +89,8 @@ function cast(c: Call, dtype: Tensor["dtype"]): Value {
 function dropout(c: Call): Value[] {
   const x = input(c, 0);
   c.attributes.ignore("ratio", "seed");
+  // A ratio that is an initializer is no parameter, whether it counts here or not.
+  if (c.inputs[1] !== undefined) c.e.readable(c.inputs[1]);
   const training = c.inputs[2] !== undefined && knownNumber(c, 2, "training_mode") !== 0;
   const ratio = !training ? 0 : c.inputs[1] === undefined ? 0.5 : knownNumber(c, 1, "ratio");
   if (!(ratio >= 0 && ratio < 1)) fail("E0202", `a ratio of ${ratio}`, {}, ["accepted: from 0 to below 1"]);

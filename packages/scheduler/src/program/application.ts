@@ -82,7 +82,8 @@ export function bindGraph(formed: Formed, inputs: ReadonlyMap<string, Piece>, ou
     temporaries.push({ ...tensor, kind: "temporary" });
     const target: ScheduledTensor = { ...tensor, id: formed.tensors.length + copies.length };
     pieces.set(target.id, piece);
-    copies.push(copyKernel(`${formed.name}/${name}.copy`, tensor, target));
+    const writer = formed.kernels.find((kernel) => kernel.output.tensor.id === tensor.id);
+    copies.push(copyKernel(`${formed.name}/${name}.copy`, tensor, target, writer?.origins));
   }
   const kernels = [...formed.kernels, ...copies];
   const used = new Set(kernels.flatMap((kernel) => [...readsOf(kernel), kernel.output].map((access) => access.tensor.id)));
@@ -127,12 +128,12 @@ function readsWhatItOverwrites(kernel: Kernel, access: Access, distanceBytes: nu
     && kernel.dims.every((_, dim) => strideAlong(access, dim) === strideAlong(kernel.output, dim));
 }
 
-/** Element by element, between tensors of the same type. */
-export function copyKernel(name: string, from: ScheduledTensor, to: ScheduledTensor): Kernel {
+/** Element by element, between tensors of the same type; the work of `origins` where it is somebody's. */
+export function copyKernel(name: string, from: ScheduledTensor, to: ScheduledTensor, origins: Kernel["origins"] = [{ node: name, operator: "" }]): Kernel {
   const count = elementCount(from.type.shape);
   const access = (tensor: ScheduledTensor) => accessOf(wholeView(tensor, [count]));
   return collapseKernel({
-    name, origins: [{ node: name, operator: "" }], dims: [{ name: "i", extent: count }], parallel: 1, engine: { kind: "none" },
+    name, origins, dims: [{ name: "i", extent: count }], parallel: 1, engine: { kind: "none" },
     epilogue: { streams: [access(from)], stages: [], dtype: from.type.dtype }, output: access(to),
   });
 }
