@@ -13,6 +13,8 @@ import { randomTensor } from "../test/support.ts";
 import { derivativeModels, measureDerivatives, type DerivativeModel, type DerivativeResult, type LoadedDerivativeModel } from "./derivatives.ts";
 import { derivativeSections } from "./derivativeTables.ts";
 import { models, type BenchModel } from "./models.ts";
+import { measureTraining, trainingModels, type LoadedTrainingModel, type TrainingModel, type TrainingResult } from "./training.ts";
+import { trainingSections } from "./trainingTables.ts";
 import { document, type MachineResult, type ModelResult } from "./tables.ts";
 
 ort.env.wasm.numThreads = 1;
@@ -107,8 +109,9 @@ const isChosen = ({ name }: { readonly name: string }): boolean => options.only 
 const runsOf = (model: { readonly runs: number }): number => (options.runs === undefined || model.runs === 0 ? model.runs : Math.max(1, Number(options.runs)));
 const chosen = models.filter(isChosen);
 const chosenDerivatives = derivativeModels.filter(isChosen);
-if (chosen.length + chosenDerivatives.length === 0) {
-  const names = new Set([...models, ...derivativeModels].map(({ name }) => name));
+const chosenTraining = trainingModels.filter(isChosen);
+if (chosen.length + chosenDerivatives.length + chosenTraining.length === 0) {
+  const names = new Set([...models, ...derivativeModels, ...trainingModels].map(({ name }) => name));
   process.stderr.write(`no model is called ${options.only}; there are ${[...names].join(", ")}\n`);
   process.exit(2);
 }
@@ -132,6 +135,10 @@ async function measureAll<M extends { readonly name: string; readonly load: () =
 
 const forward = await measureAll<BenchModel, Uint8Array, ModelResult>(chosen, (model, bytes) => measure(model, bytes, runsOf(model)));
 const derived = await measureAll<DerivativeModel, LoadedDerivativeModel, DerivativeResult>(chosenDerivatives, (model, loaded) => measureDerivatives(model, loaded, runsOf(model)));
-const text = document(forward.results, forward.missing, chosenDerivatives.length === 0 ? [] : derivativeSections(derived.results, derived.missing));
+const trained = await measureAll<TrainingModel, LoadedTrainingModel, TrainingResult>(chosenTraining, (model, loaded) => measureTraining(model, loaded));
+const text = document(forward.results, forward.missing, [
+  ...(chosenDerivatives.length === 0 ? [] : derivativeSections(derived.results, derived.missing)),
+  ...(chosenTraining.length === 0 ? [] : trainingSections(trained.results, trained.missing)),
+]);
 if (options.only === undefined) writeFileSync(join(import.meta.dirname, "latest.md"), text);
 process.stdout.write(text);

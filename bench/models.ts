@@ -42,6 +42,33 @@ function matmul(size: number): Uint8Array {
   })).finish();
 }
 
+/** Dense layers with a sigmoid behind each but the middle one; the input is called x. */
+export function denseChain(widths: readonly number[]): Uint8Array {
+  const { ModelProto, TensorProto, TypeProto } = onnxProto.onnx;
+  const dataType = TensorProto.DataType.FLOAT;
+  const type = (width: number) => TypeProto.create({ tensorType: { elemType: dataType, shape: { dim: [{ dimParam: "N" }, { dimValue: width }] } } });
+  const layers = widths.slice(1).map((columns, i) => ({ i, rows: widths[i]!, columns, linear: i + 1 === (widths.length - 1) / 2 }));
+  const output = (i: number) => (i < 0 ? "x" : `h${i}`);
+  const hashed = (count: number, seed: number, scale: number) => Float32Array.from({ length: count }, (_, k) => ((Math.imul(k + seed, 0x9e3779b1) >>> 8) / (1 << 23) - 1) * scale);
+  return ModelProto.encode(ModelProto.create({
+    irVersion: 8,
+    opsetImport: [{ domain: "", version: 13 }],
+    graph: {
+      name: "dense",
+      node: layers.flatMap(({ i, linear }) => [
+        { opType: "Gemm", name: `dense${i}`, input: [output(i - 1), `w${i}`, `b${i}`], output: [linear ? output(i) : `z${i}`] },
+        ...(linear ? [] : [{ opType: "Sigmoid", name: `sigmoid${i}`, input: [`z${i}`], output: [output(i)] }]),
+      ]),
+      initializer: layers.flatMap(({ i, rows, columns }) => [
+        { name: `w${i}`, dims: [rows, columns], dataType, rawData: new Uint8Array(hashed(rows * columns, i + 1, 1 / Math.sqrt(rows)).buffer) },
+        { name: `b${i}`, dims: [columns], dataType, rawData: new Uint8Array(4 * columns) },
+      ]),
+      input: [{ name: "x", type: type(widths[0]!) }],
+      output: [{ name: output(layers.length - 1), type: type(widths.at(-1)!) }],
+    },
+  })).finish();
+}
+
 /** One file of the archive of light models, weights filled by a hash. */
 function light(name: string): Uint8Array | undefined {
   const archive = join(shared, "conformance/onnx-light.tar.xz");

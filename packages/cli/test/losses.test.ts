@@ -118,10 +118,26 @@ describe("train", () => {
     const whole = first(outside, { x, target }, ...words, "--micro-batch", "24");
     for (const size of sizes) {
       close(first(outside, { x, target }, ...words, "--micro-batch", size), whole);
-      close(first(inside, { x, t: target }, "--loss", "model", "--micro-batch", size), whole);
+      const own = first(inside, { x, t: target }, "--loss", "model", "--micro-batch", size);
+      close(own, whole);
+      expect(own.out).toMatch(/validation: loss [\d.]+, [\d.]+ % right/);
     }
     const weighed = ["--loss", "cross-entropy", "--class-weights", npy(tensor("f32", [3], [1, 0, 2]))];
     close(first(outside, { x, target }, ...weighed, "--micro-batch", "4"), first(outside, { x, target }, ...weighed, "--micro-batch", "24"));
+  });
+
+  it("Dropout in training form draws masks by the seed, and none for validation", () => {
+    const dropping = fileOf(modelBytes({
+      nodes: [...body.slice(0, 2), node("Dropout", ["h", "ratio", "on"], ["d"]), node("MatMul", ["d", "w2"], ["z"])], inputs: [info("x", "f32", ["N", 4])], outputs: [info("z", "f32", ["N", 3])],
+      initializers: { w1: initializers.w1, b1: initializers.b1, w2: initializers.w2, ratio: tensor("f32", [], [0.5]), on: tensor("bool", [], [1]) },
+    }), "onnx");
+    const words = (seed: string): readonly string[] => ["--loss", "cross-entropy", "--micro-batch", "8", "--seed", seed];
+    const [one, again, other, plain] = [first(dropping, { x, target }, ...words("1")), first(dropping, { x, target }, ...words("1")), first(dropping, { x, target }, ...words("2")), first(outside, { x, target }, ...words("1"))];
+    expect(again.loss).toBe(one.loss);
+    expect(new Set([one.loss, other.loss, plain.loss]).size).toBe(3);
+    const derived = systole("differentiate", dropping, "--batch", `${samples}`, "--loss", "cross-entropy", "--input", `x=${npy(x)}`, "--target", npy(target), "--seed", "3", "--check", "-o", join(folder, "dropping.npz"));
+    expect([derived.code, derived.err]).toEqual([0, ""]);
+    expect(systole("run", dropping, "--batch", "2", "--random", "1").err).toMatch(/E0202: training with ratio 0.5/);
   });
 
   it("of several losses each has its target and mask", () => {

@@ -1,7 +1,7 @@
 /** @file Losses: values and closed-form gradients against naive formulas, limits, masks, weights, diagnostics. */
 import { numbersOf, tensor, type Tensor, type TensorType } from "@systole/base";
 import { describe, expect, test } from "vitest";
-import { binaryCrossEntropy, buildLossNamed, checkClassNumbers, crossEntropy, evaluate, gradient, jvp, squaredError, verifyGraph, type Graph } from "../src/index.ts";
+import { binaryCrossEntropy, buildLossNamed, checkClassNumbers, crossEntropy, evaluate, gradient, jvp, plainDivisor, squaredError, totalWeight, verifyGraph, type Graph } from "../src/index.ts";
 import { evaluate64, tensor64, type Tensors } from "./numeric.ts";
 
 const f64 = (...shape: number[]): TensorType => ({ dtype: "f64", shape });
@@ -149,4 +149,47 @@ describe("diagnostics", () => {
     ["a class number", () => checkClassNumbers(tensor("i64", [2, 2], [0, 1, 2, 3]), 3), /E0602: class 3 in sample 1; there are 3 classes/],
   ])("%s", (_name, body, message) => expect(body).toThrow(message));
   test("ignored numbers are no classes", () => expect(() => checkClassNumbers(tensor("i64", [2], [0, -100]), 3, -100)).not.toThrow());
+});
+
+describe("masks", () => {
+  const scores = tensor64([2, 3, 2], [0.5, Infinity, -1, -Infinity, 2, NaN, 1, 0, -0.5, 3, 0.25, -2]);
+  const v = Array.from({ length: 12 }, (_, i) => (i % 4 === 1 ? Infinity : 1 + i));
+  const cases: readonly [string, (mask: TensorType) => Graph, Tensor][] = [
+    ["class numbers", (mask) => crossEntropy({ scores: f64(2, 3, 2), target: i64(2, 2), mask }), tensor("i64", [2, 2], [2, 77, 0, 1])],
+    ["distributions", (mask) => crossEntropy({ scores: f64(2, 3, 2), target: f64(2, 3, 2), mask }), tensor64([2, 3, 2], Array.from({ length: 12 }, (_, i) => (i % 2 === 1 && i < 6 ? NaN : 1 / 3)))],
+  ];
+  test.each(cases)("%s: what is masked has no part in anything, whatever it holds", (_name, make, target) => {
+    const mask = tensor("i64", [2, 2], [1, 0, 1, 1]);
+    const loss = make(mask);
+    const finite = numbersOf(scores).map((x, i) => (i % 2 === 1 && i < 6 ? 0 : x));
+    const inputs = (values: readonly number[], of: Tensor) => new Map([["scores", tensor64([2, 3, 2], values)], ["target", of], ["mask", mask]]);
+    const clean = target.dtype === "i64" ? tensor("i64", [2, 2], [2, 0, 0, 1]) : tensor64([2, 3, 2], numbersOf(target).map((x) => (Number.isNaN(x) ? 1 / 3 : x)));
+    const graph = verifyGraph(jvp(loss, { wrt: ["scores"], of: ["loss", "gradient"] }));
+    const got = evaluate64(graph, new Map([...inputs(numbersOf(scores), target), ["d.scores", tensor64([2, 3, 2], v.map((x, i) => (i % 2 === 1 && i < 6 ? x : i)))]]));
+    const wanted = evaluate64(graph, new Map([...inputs(finite, clean), ["d.scores", tensor64([2, 3, 2], v.map((_, i) => (i % 2 === 1 && i < 6 ? 0 : i)))]]));
+    for (const [name, values] of wanted) expect(numbersOf(got.get(name)!).map((x) => x + 0), name).toEqual(numbersOf(values).map((x) => x + 0));
+    for (const name of ["gradient", "d.gradient"]) for (const i of [1, 3, 5]) expect(Math.abs(numbersOf(got.get(name)!)[i]!)).toBe(0);
+    // Three places are left.
+    expect(numbersOf(got.get("samples")!).reduce((a, b) => a + b) / 3).toBeCloseTo(numbersOf(got.get("loss")!)[0]!, 12);
+    expect(numbersOf(got.get("loss")!)[0]).toBeGreaterThan(0);
+  });
+
+  test.each([["squared-error", 1], ["binary-cross-entropy", 1], ["cross-entropy", 2]] as const)("%s: a given divisor stands in place of its own", (name, own) => {
+    const types = { scores: f64(1, 3, 2), target: f64(1, 3, 2) };
+    const inputs = new Map([["scores", tensor64([1, 3, 2], [1, 2, 3, 4, 5, 6])], ["target", tensor64([1, 3, 2], [0, 1, 0, 0, 1, 0])]]);
+    const [plain, divided] = [buildLossNamed(name, types), buildLossNamed(name, { ...types, divisor: 8 * own })].map((loss) => evaluate64(verifyGraph(loss), inputs));
+    for (const output of ["loss", "gradient"]) numbersOf(divided!.get(output)!).forEach((x, i) => expect(8 * x).toBeCloseTo(numbersOf(plain!.get(output)!)[i]!, 12));
+  });
+
+  test("the weight of all targets", () => {
+    const numbers = { name: "cross-entropy", scores: f64(2, 3), target: i64(2), axis: 1 };
+    const t = tensor("i64", [5], [0, 1, 2, 2, -1]);
+    const mask = tensor("bool", [5], [1, 0, 1, 1, 1]);
+    expect(totalWeight({ ...numbers, ignoreIndex: -1 }, t, undefined)).toBe(4);
+    expect(totalWeight({ ...numbers, ignoreIndex: -1, weights: tensor("f32", [3], [0.5, 8, 2]), mask }, t, mask)).toBe(4.5);
+    expect(totalWeight({ name: "squared-error", scores: f64(2, 3), target: f64(2, 3), mask }, undefined, mask)).toBe(4);
+    expect(() => totalWeight(numbers, t, undefined)).toThrow(/E0602: class -1 in sample 4/);
+    expect(() => totalWeight({ ...numbers, ignoreIndex: 2 }, tensor("i64", [2], [2, 2]), undefined)).toThrow(/E0602: no target of cross-entropy takes part/);
+    expect([plainDivisor(numbers), plainDivisor({ name: "squared-error", scores: f64(4, 3) }), plainDivisor({ name: "cross-entropy", scores: f64(4, 3, 5) })]).toEqual([2, 4, 20]);
+  });
 });

@@ -3,7 +3,7 @@ import { fail } from "@systole/base";
 import type { Machine } from "@systole/isa";
 import { mapAccesses } from "./collapse.ts";
 import { directForm } from "./direct.ts";
-import type { Chain, Coordinate, Kernel, ScheduledTensor, Stage } from "./kernel.ts";
+import { macsOf, type Chain, type Coordinate, type Engine, type Kernel, type ScheduledTensor, type Stage } from "./kernel.ts";
 import type { TiledKernel } from "./schedule.ts";
 import type { TilingContext } from "./tiling/choices.ts";
 import { contractionTilings, realiseContraction } from "./tiling/contraction.ts";
@@ -29,6 +29,7 @@ export class TilingSearch {
   readonly #seed: number | undefined;
   readonly #batch: number;
   readonly #known = new Map<string, { readonly tiled: TiledKernel; readonly form: number }>();
+  readonly #fitting = new Map<string, boolean>();
   #drawn = 0;
 
   constructor(machine: Machine, options: SearchOptions) {
@@ -44,12 +45,28 @@ export class TilingSearch {
 
   /** Whether there is a tiling at all; quicker than to find the best one. */
   fits(kernel: Kernel): boolean {
-    return formsOf(kernel).flatMap(quickForms).some((form) => tilingsOf(form, this.#machine).next().done === false);
+    const signature = signatureOf(kernel);
+    const known = this.#fitting.get(signature);
+    if (known !== undefined) return known;
+    const fits = this.#formsOf(kernel).flatMap(quickForms).some((form) => tilingsOf(form, this.#machine).next().done === false);
+    this.#fitting.set(signature, fits);
+    return fits;
+  }
+
+  /**
+   * The ways to run a kernel. On the vector unit a depthwise convolution, any contraction with a batch dimension (groups, heads), does not leave the array
+   * nearly empty, and a small one does not wait until the array is filled.
+   */
+  #formsOf(kernel: Kernel): readonly Kernel[] {
+    const { engine } = kernel;
+    if (engine.kind !== "contraction") return [kernel];
+    const small = !carriesBatch(kernel, this.#batch) && isSmall(kernel, this.#machine);
+    return small || engine.classes.includes("batch") ? [kernel, onVectorUnit(kernel, engine)] : [kernel];
   }
 
   #find(kernel: Kernel): TiledKernel | undefined {
-    if (this.#seed !== undefined) return this.#random(formsOf(kernel).flatMap((form) => [form, directForm(form) ?? form]));
-    const forms = formsOf(kernel).flatMap(quickForms);
+    if (this.#seed !== undefined) return this.#random(this.#formsOf(kernel).flatMap((form) => [form, directForm(form) ?? form]));
+    const forms = this.#formsOf(kernel).flatMap(quickForms);
     const signature = signatureOf(kernel);
     const known = this.#known.get(signature);
     if (known !== undefined) return transplant(known.tiled, forms[known.form]!);
@@ -82,12 +99,16 @@ export class TilingSearch {
   #best(kernel: Kernel, context: { readonly batchDim?: number }): TiledKernel | undefined {
     let fastest = Infinity;
     let candidates: TiledKernel[] = [];
+    let most = 256;
     const promise = (cycles: number) => { fastest = Math.min(fastest, cycles); };
     for (const tiled of tilingsOf(kernel, this.#machine, { ...context, promise, worthwhile: (cycles) => cycles <= fastest * asFast })) {
       if (tiled.predicted.cycles > fastest * asFast) continue;
       fastest = Math.min(fastest, tiled.predicted.cycles);
       candidates.push(tiled);
-      if (candidates.length > 256) candidates = candidates.filter((t) => t.predicted.cycles <= fastest * asFast);
+      if (candidates.length > most) {
+        candidates = candidates.filter((t) => t.predicted.cycles <= fastest * asFast);
+        most = Math.max(most, 2 * candidates.length);
+      }
     }
     return candidates.filter((t) => t.predicted.cycles <= fastest * asFast).reduce<TiledKernel | undefined>((best, t) => (best === undefined || better(t, best) ? t : best), undefined);
   }
@@ -101,16 +122,16 @@ export class TilingSearch {
   }
 }
 
-/**
- * The ways to run a kernel. A contraction with a batch dimension (groups, heads) may also multiply and accumulate on the vector unit, in the same
- * order and so with the same bits: a depthwise convolution would leave the array nearly empty.
- */
-function formsOf(kernel: Kernel): readonly Kernel[] {
-  const engine = kernel.engine;
-  if (engine.kind !== "contraction" || !engine.classes.includes("batch")) return [kernel];
+/** A contraction as a sum of products on the vector unit: in the same order, and so with the same bits. */
+function onVectorUnit(kernel: Kernel, { x, w }: Extract<Engine, { kind: "contraction" }>): Kernel {
   const product: Stage = { operation: "mul", sources: [{ kind: "stream", index: 0 }, { kind: "stream", index: 1 }], operands: "f32", dtype: "f32" };
-  const chain: Chain = { streams: [engine.x, engine.w], stages: [product], dtype: "f32" };
-  return [kernel, { ...kernel, engine: { kind: "reduction", reduction: "sum", order: "sequential", chain, dtype: "f32" }, multiplies: true }];
+  const chain: Chain = { streams: [x, w], stages: [product], dtype: "f32" };
+  return { ...kernel, engine: { kind: "reduction", reduction: "sum", order: "sequential", chain, dtype: "f32" }, multiplies: true };
+}
+
+/** Whether the vector unit is done long before a row has crossed the array, even where short runs leave lanes empty. */
+function isSmall(kernel: Kernel, { array, vector }: Machine): boolean {
+  return (4 * macsOf(kernel)) / vector.lanes < array.rows / array.weightRowsPerCycle + array.rows + array.columns;
 }
 
 /** Tensors in the data cache are used where they lie; the vector unit may be quicker with a copy in another order. */

@@ -70,27 +70,48 @@ export interface NetworkWithLosses {
   readonly losses: readonly AttachedLoss[];
 }
 
-/** `typeOf`: types of targets and masks by name; a mask that has none is not there. */
-export function attachLosses(model: ImportedModel, choice: LossChoice, typeOf: (name: string) => TensorType | undefined): NetworkWithLosses {
+/** Types of targets and masks by name; a mask that has none is not there. */
+type TypeOf = (name: string) => TensorType | undefined;
+
+export function attachLosses(model: ImportedModel, choice: LossChoice, typeOf: TypeOf): NetworkWithLosses {
   const wanted = lossInputs(choice);
-  const { classWeights, ignoreIndex, classAxis } = choice;
-  const ofClasses = Object.entries({ "--class-weights": classWeights, "--ignore-index": ignoreIndex, "--class-axis": classAxis }).find(([, value]) => value !== undefined);
-  if (ofClasses !== undefined && !wanted.some(({ loss }) => loss === "cross-entropy")) fail("E0603", `${ofClasses[0]} is for cross-entropy`, {}, ["A loss inside the model says these things itself."]);
+  checkClassOptions(choice, wanted);
   const begin: NetworkWithLosses = { network: { ...model.graph, outputs: [] }, losses: [] };
   return withoutClassWeights(wanted.reduce(({ network, losses }, one): NetworkWithLosses => {
-    const own = one.loss === modelLoss ? ownLoss(model, one.output) : undefined;
-    const output = own?.output ?? one.output ?? onlyOutput(model);
-    const cut = own === undefined ? withScores(network, model.graph, { output, loss: one.loss, ...(classAxis === undefined ? {} : { classAxis }) }) : cutAt(network, model.graph, output, own.loss);
-    const scores = cut.outputs.at(-1)!.value.type;
-    if (own !== undefined) return { network: cut, losses: [...losses, ofModel(model.graph, output, own.loss, scores)] };
-    const target = typeOf(one.target!) ?? (model.inputs.length === 0 ? scores : fail("E0601", `there is no "${one.target}"`, { value: one.target! }, [`${one.loss} compares output "${output}" with it.`]));
-    const mask = typeOf(one.mask!);
-    const classes = one.loss === "cross-entropy" ? { ...(classWeights === undefined ? {} : { weights: classWeights }), ...(ignoreIndex === undefined ? {} : { ignoreIndex }) } : {};
-    const loss: AttachedLoss = {
-      name: one.loss, output, scores, target, axis: classAxis ?? 1, ...classes, ...(mask === undefined ? {} : { mask }), targetInput: one.target, maskInput: mask === undefined ? undefined : one.mask, own: undefined, isSum: false,
-    };
-    return { network: cut, losses: [...losses, loss] };
+    const attached = one.loss === modelLoss ? attachOwn(model, network, one.output) : attachNamed(model, network, one, choice, typeOf);
+    return { network: attached.network, losses: [...losses, attached.loss] };
   }, begin));
+}
+
+interface Attached {
+  /** With the scores as one more output. */
+  readonly network: Graph;
+  readonly loss: AttachedLoss;
+}
+
+function checkClassOptions({ classWeights, ignoreIndex, classAxis }: LossChoice, wanted: readonly LossInputs[]): void {
+  const given = Object.entries({ "--class-weights": classWeights, "--ignore-index": ignoreIndex, "--class-axis": classAxis }).find(([, value]) => value !== undefined);
+  if (given === undefined || wanted.some(({ loss }) => loss === "cross-entropy")) return;
+  fail("E0603", `${given[0]} is for cross-entropy`, {}, ["A loss inside the model says these things itself."]);
+}
+
+function attachNamed(model: ImportedModel, before: Graph, { loss: name, output: at, target: targetInput, mask: maskInput }: LossInputs, { classWeights, ignoreIndex, classAxis }: LossChoice, typeOf: TypeOf): Attached {
+  const output = at ?? onlyOutput(model);
+  const network = withScores(before, model.graph, { output, loss: name, ...(classAxis === undefined ? {} : { classAxis }) });
+  const scores = network.outputs.at(-1)!.value.type;
+  const target = typeOf(targetInput!) ?? (model.inputs.length === 0 ? scores : fail("E0601", `there is no "${targetInput}"`, { value: targetInput! }, [`${name} compares output "${output}" with it.`]));
+  const mask = typeOf(maskInput!);
+  const classes = name === "cross-entropy" ? { ...(classWeights === undefined ? {} : { weights: classWeights }), ...(ignoreIndex === undefined ? {} : { ignoreIndex }) } : {};
+  return {
+    network,
+    loss: { name, output, scores, target, axis: classAxis ?? 1, ...classes, ...(mask === undefined ? {} : { mask }), targetInput, maskInput: mask === undefined ? undefined : maskInput, own: undefined, isSum: false },
+  };
+}
+
+function attachOwn(model: ImportedModel, before: Graph, wanted: string | undefined): Attached {
+  const { output, loss } = ownLoss(model, wanted);
+  const network = cutAt(before, model.graph, output, loss);
+  return { network, loss: ofModel(model.graph, output, loss, network.outputs.at(-1)!.value.type) };
 }
 
 /** What only a loss inside the model reads is no parameter of the network. */
@@ -122,7 +143,7 @@ export function hasClassNumbers(loss: AttachedLoss): boolean {
   return loss.name === "cross-entropy" && isClassNumbers(loss.target, loss.scores, loss.axis);
 }
 
-export function onlyOutput({ outputs }: ImportedModel): string {
+function onlyOutput({ outputs }: ImportedModel): string {
   const [first, ...others] = outputs;
   if (first === undefined || others.length > 0) return fail("E0603", `the model has ${outputs.length} outputs`, {}, [`Say which one the loss is taken at: ${outputs.map(({ name }) => name).join(", ")}.`]);
   return first.name;

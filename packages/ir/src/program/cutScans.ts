@@ -171,7 +171,13 @@ class Cutter {
     };
     const given = operands.consts.map(made);
     const declared = [...slices.carries.map((type, i) => b.input(this.#freeName(`s${i}`), type)), ...slices.sequences.map((type, i) => b.input(this.#freeName(`x${i}`), type))];
-    inlineBody(b, body, [...given, ...declared]).forEach((value, i) => b.output(i < node.params.carries ? `s${i}` : `y${i - node.params.carries}`, value));
+    const operandsInside = [...given, ...declared];
+    const results = inlineBody(b, body, operandsInside);
+    b.setOrigin(node.origin);
+    results.forEach((value, i) => {
+      const isMoved = operandsInside.includes(value) || results.indexOf(value) < i;
+      b.output(i < node.params.carries ? `s${i}` : `y${i - node.params.carries}`, isMoved ? b.apply("copy", [value], {}) : value);
+    });
     for (const value of operands.carries) this.#needed.add(value);
     for (const value of operands.sequences) this.#need(value);
     return { node, operands, step: b.build(name), consts };

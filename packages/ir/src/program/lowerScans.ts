@@ -18,6 +18,11 @@ export function lowerScans(program: Program): Program {
   return program.graphs.some(hasScans) ? new Lowering(program).run() : program;
 }
 
+/** A name that the program does not use itself. */
+function freeName(name: string, taken: readonly string[]): string {
+  return taken.includes(name) ? freeName(`${name}'`, taken) : name;
+}
+
 /** Counts the steps of a scan; scans inside a step count deeper. */
 const counterOf = (depth: number): string => `step.${depth}`;
 
@@ -72,8 +77,9 @@ class Lowering {
 
   /** A tensor of the graph; applications of one graph share it. */
   tensor(name: string, type: TensorType): Reference {
-    this.#tensors.set(name, { name, kind: "state", type, place: "cache" });
-    return { tensor: name };
+    const own = freeName(name, this.#program.tensors.map((tensor) => tensor.name));
+    this.#tensors.set(own, { name: own, kind: "state", type, place: "cache" });
+    return { tensor: own };
   }
 
   typeOf(name: string): TensorType {
@@ -81,8 +87,9 @@ class Lowering {
   }
 
   scalar(name: string): string {
-    this.#scalars.add(name);
-    return name;
+    const own = freeName(name, this.#program.scalars);
+    this.#scalars.add(own);
+    return own;
   }
 }
 
@@ -186,7 +193,7 @@ class Application {
       return [];
     }
     const counter = this.#lowering.scalar(counterOf(this.#depth));
-    const rows = new Rows(this.#lowering, counter, this.#depth);
+    const rows = new Rows(this.#lowering, counter);
     const before: Statement[] = [];
     const inputs = new Map<string, Binding>(consts.map(({ name, value }) => [name, this.#home(value)]));
     const names = step.inputs.slice(consts.length).map(({ name }) => name);
@@ -233,13 +240,11 @@ class Application {
 class Rows {
   readonly #lowering: Lowering;
   readonly #counter: string;
-  readonly #depth: number;
   readonly #sums = new Map<string, { readonly target: string; readonly value: ScalarExpression }>();
 
-  constructor(lowering: Lowering, counter: string, depth: number) {
+  constructor(lowering: Lowering, counter: string) {
     this.#lowering = lowering;
     this.#counter = counter;
-    this.#depth = depth;
   }
 
   at({ tensor, row, offset }: Reference, { shape }: TensorType, rowStep: number): Reference {

@@ -3,8 +3,8 @@ import { bytesOf, internal } from "@systole/base";
 import { limits, type Machine } from "@systole/isa";
 import type { Access, Kernel } from "../kernel.ts";
 import type { Box, Level, Operand, TiledKernel, TilingChoice } from "../schedule.ts";
-import { allLoadCycles, blockCycles, blockLatency, predict, storeTraffic } from "./cost.ts";
-import { align, boxOf, bufferOf, externalOrder, kernelOrder, noBuffer, operandOf, residency, ringOf, scopeOf, type Residence } from "./operand.ts";
+import { allLoadCycles, blockCycles, blockLatency, leastLatency, loadCyclesOf, predict, storeTraffic } from "./cost.ts";
+import { align, boxOf, bufferOf, dependsOn, externalOrder, kernelOrder, noBuffer, operandOf, residency, ringOf, scopeOf, type Residence } from "./operand.ts";
 import { laneCycles } from "./vectorCost.ts";
 import { suffixTiles, type TilingContext } from "./choices.ts";
 
@@ -27,15 +27,20 @@ function rolesOf(kernel: Kernel): Roles {
  */
 export function* contractionTilings(kernel: Kernel, machine: Machine, context: TilingContext): Generator<TiledKernel> {
   const problem = problemOf(kernel, machine, context);
-  const { roles } = problem;
-  const all = [...blockings(kernel, machine, roles)].filter((blocking) => blockSizes(roles, blocking).sumBytes <= machine.accumulators.bytes)
-    .map((blocking) => ({ ...blocking, arrayCycles: totalArrayCycles(kernel, roles, blocking, machine) }));
-  if (context.promise !== undefined) {
-    const busiest = [...all].sort((a, b) => a.arrayCycles - b.arrayCycles).slice(0, promisingBlockings);
-    for (const blocking of busiest) for (const tiled of variants(problem, blocking)) context.promise(tiled.predicted.cycles);
+  if (context.promise === undefined) {
+    for (const blocking of blockings(problem)) yield* variants(problem, blocking);
+    return;
+  }
+  const all = [...blockings(problem)];
+  const busiest = [...all].sort((a, b) => a.leastCycles - b.leastCycles).slice(0, promisingBlockings);
+  const early = new Map<Blocking, readonly TiledKernel[]>();
+  for (const blocking of busiest) {
+    const found = [...variants(problem, blocking)];
+    for (const { predicted } of found) context.promise(predicted.cycles);
+    early.set(blocking, found);
   }
   for (const blocking of all) {
-    if (context.worthwhile(blocking.arrayCycles)) yield* variants(problem, blocking);
+    if (context.worthwhile(blocking.leastCycles)) yield* early.get(blocking) ?? variants(problem, blocking);
   }
 }
 
@@ -44,25 +49,48 @@ const promisingBlockings = 24;
 
 /** Loop orders and what stays over them. */
 function* variants(problem: Problem, blocking: Blocking): Generator<TiledKernel> {
-  const boxes = problem.accesses.map(({ access, order }) => boxOf(access, blocking.tile, order));
+  if (isHopeless(problem, blocking)) return;
+  const { tile, panelColumns, dataflow } = blocking;
   for (const order of ["rows-outer", "columns-outer"] as const) {
-    const nest = nestOf(problem, blocking, order, boxes);
+    const nest = nestOf(problem, blocking, order, blocking.boxes);
     if (nest === undefined) continue;
-    for (const keepX of [false, true]) {
-      for (const keepW of [false, true]) {
-        const tiled = build(problem, nest, { ...blocking, order, keepX, keepW });
+    for (const keepX of nest.keptX === undefined ? [false] : [false, true]) {
+      for (const keepW of nest.keptW === undefined ? [false] : [false, true]) {
+        if (fewestBytes(nest, keepX, keepW) > problem.machine.dataCache.bytes) continue;
+        const tiled = build(problem, nest, { tile, panelColumns, dataflow, order, keepX, keepW }, blocking.arrayCycles);
         if (tiled !== undefined) yield tiled;
       }
     }
   }
 }
 
+/**
+ * Whether no variant can fit or be worthwhile: each has two slots for tiles that move, loads every tile at least once, and begins with the first
+ * load or ends with the last block.
+ */
+function isHopeless({ kernel, machine, context, accesses }: Problem, { tile, boxes, arrayCycles, aroundCycles }: Blocking): boolean {
+  const count = (dim: number) => Math.ceil(kernel.dims[dim]!.extent / tile[dim]!);
+  let bytes = 0;
+  let loadCycles = 0;
+  let firstLoad = 0;
+  for (let i = 0; i < accesses.length; i++) {
+    const { access, dims } = accesses[i]!;
+    if (access.direct === true) continue;
+    const tiles = dims.reduce((n, dim) => n * count(dim), 1);
+    const cycles = loadCyclesOf(access, boxes[i]!, machine);
+    bytes += Math.min(2, tiles) * boxes[i]!.bytes;
+    loadCycles += tiles * cycles;
+    firstLoad += cycles;
+  }
+  const block = kernel.dims.reduce((cycles, _, dim) => cycles / count(dim), arrayCycles);
+  return bytes > machine.dataCache.bytes || !context.worthwhile(Math.floor(Math.max(arrayCycles, loadCycles) + Math.min(block, firstLoad) + aroundCycles));
+}
+
 /** The tiling that follows from decisions made for a kernel of the same structure; undefined where it does not fit. */
 export function realiseContraction(kernel: Kernel, machine: Machine, choice: TilingChoice, context: TilingContext): TiledKernel | undefined {
   const problem = problemOf(kernel, machine, context);
-  const blocking = { ...choice, arrayCycles: totalArrayCycles(kernel, problem.roles, choice, machine) };
-  const nest = nestOf(problem, blocking, choice.order, problem.accesses.map(({ access, order }) => boxOf(access, choice.tile, order)));
-  return nest === undefined ? undefined : build(problem, nest, { ...choice, arrayCycles: blocking.arrayCycles });
+  const nest = nestOf(problem, choice, choice.order, problem.accesses.map(({ access, order }) => boxOf(access, choice.tile, order)));
+  return nest === undefined ? undefined : build(problem, nest, choice, totalArrayCycles(problem, choice, partsAlong(kernel, problem.roles.rows, choice.tile), partsAlong(kernel, problem.roles.contracted, choice.tile)));
 }
 
 /** A kernel on a machine, with what all its tilings share. */
@@ -71,16 +99,17 @@ interface Problem {
   readonly machine: Machine;
   readonly context: TilingContext;
   readonly roles: Roles;
-  /** x, w, then the streams of the epilogue; `order` is that of their coordinates in the data cache. */
-  readonly accesses: readonly { readonly role: Operand["role"]; readonly access: Access; readonly order: readonly number[] }[];
+  /** x, w, then the streams of the epilogue; `order` is that of their coordinates in the data cache, `dims` are those of the kernel that move them. */
+  readonly accesses: readonly { readonly role: Operand["role"]; readonly access: Access; readonly order: readonly number[]; readonly dims: readonly number[] }[];
 }
 
 function problemOf(kernel: Kernel, machine: Machine, context: TilingContext): Problem {
   const { engine } = kernel;
   if (engine.kind !== "contraction") return internal(`kernel ${kernel.name} is no contraction`);
+  const dimsOf = (access: Access) => kernel.dims.flatMap((_, dim) => (dependsOn(access, dim) ? [dim] : []));
   const accesses = [
-    { role: "x" as const, access: engine.x, order: kernelOrder(engine.x) }, { role: "w" as const, access: engine.w, order: externalOrder(engine.w) },
-    ...kernel.epilogue.streams.map((access) => ({ role: "epilogue" as const, access, order: kernelOrder(access) })),
+    { role: "x" as const, access: engine.x, order: kernelOrder(engine.x), dims: dimsOf(engine.x) }, { role: "w" as const, access: engine.w, order: externalOrder(engine.w), dims: dimsOf(engine.w) },
+    ...kernel.epilogue.streams.map((access) => ({ role: "epilogue" as const, access, order: kernelOrder(access), dims: dimsOf(access) })),
   ];
   return { kernel, machine, context, roles: rolesOf(kernel), accesses };
 }
@@ -90,29 +119,60 @@ type Shape = Pick<TilingChoice, "tile" | "panelColumns" | "dataflow">;
 
 interface Blocking extends Shape {
   readonly arrayCycles: number;
+  /** Before and after the busy time, at least. */
+  readonly aroundCycles: number;
+  /** No tiling with this blocking takes less. */
+  readonly leastCycles: number;
+  /** Of the problem's accesses. */
+  readonly boxes: readonly Box[];
 }
 
-function* blockings(kernel: Kernel, machine: Machine, roles: Roles): Generator<Shape> {
+/** Those whose sums fit the accumulators and whose boxes, one of each, the data cache. */
+function* blockings(problem: Problem): Generator<Blocking> {
+  const { kernel, machine, roles, accesses } = problem;
   const { rows: R, columns: C } = machine.array;
   const extent = (dim: number) => kernel.dims[dim]!.extent;
   const column = columnOf(roles);
   const columns = column === undefined ? 1 : extent(column);
   const whole = Math.ceil(columns / C) * C;
   const columnTiles = unique([C, 2 * C, 4 * C, 8 * C, 16 * C, whole].filter((t) => t <= whole));
-  const rowTiles = suffixTiles(roles.rows.map(extent), unique([1, R, 2 * R, 4 * R, 8 * R, 16 * R, 32 * R, 64 * R, 128 * R]));
-  const kTiles = suffixTiles(roles.contracted.map(extent), [R, 2 * R, 4 * R, 8 * R, 16 * R, 32 * R]);
-  for (const rows of rowTiles) for (const wanted of columnTiles) for (const k of kTiles) {
+  const placed = (dims: readonly number[], tile: readonly number[]) => {
+    const full = kernel.dims.map(() => 1);
+    dims.forEach((dim, i) => { full[dim] = tile[i]!; });
+    return { tile: full, points: tile.reduce((n, t) => n * t, 1), parts: partsAlong(kernel, dims, full) };
+  };
+  const rowTiles = suffixTiles(roles.rows.map(extent), unique([1, R, 2 * R, 4 * R, 8 * R, 16 * R, 32 * R, 64 * R, 128 * R])).map((tile) => placed(roles.rows, tile));
+  const kTiles = suffixTiles(roles.contracted.map(extent), [R, 2 * R, 4 * R, 8 * R, 16 * R, 32 * R]).map((tile) => placed(roles.contracted, tile));
+  // A box changes with the tiles that its access depends on, and only with them.
+  const boxesOf = accesses.map(({ access, order, dims }) => {
+    const known = new Map<number, Box>();
+    const [byRows, byColumns, byK] = [roles.rows, roles.columns, roles.contracted].map((moving) => moving.some((dim) => dims.includes(dim)));
+    return (r: number, c: number, k: number, tile: readonly number[]): Box => {
+      const key = ((byRows ? r : 0) * columnTiles.length + (byColumns ? c : 0)) * kTiles.length + (byK ? k : 0);
+      const box = known.get(key) ?? boxOf(access, tile, order);
+      known.set(key, box);
+      return box;
+    };
+  });
+  const latencies = leastLatency(accesses.map(({ access }) => access), kernel, machine);
+  for (const [r, rows] of rowTiles.entries()) for (const [c, wanted] of columnTiles.entries()) for (const [i, k] of kTiles.entries()) {
     const columnTile = Math.min(wanted, columns);
-    const tile = kernel.dims.map(() => 1);
-    roles.rows.forEach((dim, i) => { tile[dim] = rows[i]!; });
-    roles.contracted.forEach((dim, i) => { tile[dim] = k[i]!; });
-    if (column !== undefined) tile[column] = columnTile;
+    const tile = kernel.dims.map((_, dim) => rows.tile[dim]! * k.tile[dim]! * (dim === column ? columnTile : 1));
+    const boxes = boxesOf.map((boxOfTiles) => boxOfTiles(r, c, i, tile));
+    if (boxes.reduce((sum, box, n) => sum + (accesses[n]!.access.direct === true ? 0 : box.bytes), 0) > machine.dataCache.bytes) continue;
     const splitsSum = roles.contracted.some((dim) => tile[dim]! < extent(dim));
     for (const panels of [1, 2]) {
       if (panels * C > wanted) continue;
       const panelColumns = Math.min(panels * C, columnTile);
-      yield { tile, panelColumns, dataflow: "weight-stationary" };
-      if (!splitsSum && panels === 1) yield { tile, panelColumns, dataflow: "output-stationary" };
+      if (align(rows.points * panelColumns * 4) > machine.accumulators.bytes) continue;
+      const shape = (dataflow: Shape["dataflow"]): Blocking => {
+        const made = { tile, panelColumns, dataflow };
+        const arrayCycles = totalArrayCycles(problem, made, rows.parts, k.parts);
+        const aroundCycles = latencies + tailCyclesOf(problem, made);
+        return { ...made, boxes, arrayCycles, aroundCycles, leastCycles: Math.floor(arrayCycles + aroundCycles) };
+      };
+      yield shape("weight-stationary");
+      if (!splitsSum && panels === 1) yield shape("output-stationary");
     }
   }
 }
@@ -158,22 +218,33 @@ interface Nest {
   readonly keptW: Operand | undefined;
 }
 
-function nestOf(problem: Problem, blocking: Blocking, order: TilingChoice["order"], boxes: readonly Box[]): Nest | undefined {
+/** Of the operands' slots, two for tiles that move. */
+function fewestBytes({ plain, keptX, keptW }: Nest, keepX: boolean, keepW: boolean): number {
+  let bytes = 0;
+  for (let i = 0; i < plain.length; i++) bytes += slotsBytes(i === 0 && keepX ? keptX! : i === 1 && keepW ? keptW! : plain[i]!);
+  return bytes;
+}
+
+function slotsBytes({ buffer }: Operand): number {
+  return buffer.slots * buffer.slotBytes;
+}
+
+function nestOf(problem: Problem, blocking: Shape, order: TilingChoice["order"], boxes: readonly Box[]): Nest | undefined {
   const levels = levelsOf(problem, blocking, order);
   if (levels === undefined) return undefined;
   const residences = problem.accesses.map(({ role, access }) => residency(access, levels, scopeOf(role, levels)));
   const operand = (i: number, keep: boolean) => operandOf(problem.accesses[i]!.role, problem.accesses[i]!.access, boxes[i]!, levels, residences[i]!, keep, 2);
-  const kept = (i: number) => { if (problem.accesses[i]!.access.direct === true) return undefined; const made = operand(i, true); return mayKeep(made, levels, problem.context) ? made : undefined; };
+  const kept = (i: number) => (problem.accesses[i]!.access.direct !== true && mayKeep(residences[i]!, levels, problem.context) ? operand(i, true) : undefined);
   return { levels, residences, plain: problem.accesses.map((_, i) => operand(i, false)), keptX: kept(0), keptW: kept(1) };
 }
 
-function build({ kernel, machine, context, roles, accesses }: Problem, { levels, residences, plain, keptX, keptW }: Nest, b: TilingChoice & Blocking): TiledKernel | undefined {
+function build(problem: Problem, { levels, residences, plain, keptX, keptW }: Nest, b: TilingChoice, arrayCycles: number): TiledKernel | undefined {
   if ((b.keepX && keptX === undefined) || (b.keepW && keptW === undefined)) return undefined;
-  const { arrayCycles, ...choice } = b;
+  const { kernel, machine, context, roles, accesses } = problem;
   const fewest = [b.keepX ? keptX! : plain[0]!, b.keepW ? keptW! : plain[1]!, ...plain.slice(2)];
   const slots = (count: number): Operand[] => fewest.map((o, i) => (i < 2 ? operandOf(o.role, accesses[i]!.access, o.box, levels, residences[i]!, i === 0 ? b.keepX : b.keepW, count) : o));
 
-  const { M, K, sumBytes } = blockSizes(roles, b);
+  const { M, sumBytes } = blockSizes(roles, b);
   const column = columnOf(roles);
   const panelCount = levels.find((l) => l.kind === "panel")?.count ?? 1;
   const panelRing = levels.map((_, i) => i).filter((i) => levels[i]!.kind !== "reduced");
@@ -186,7 +257,7 @@ function build({ kernel, machine, context, roles, accesses }: Problem, { levels,
   // As many slots as there is room for, up to four: the loads then run further ahead.
   const direct = kernel.output.direct === true;
   const outBytes = direct ? 0 : align(M * b.panelColumns * bytesOf(kernel.epilogue.dtype));
-  const bytesOfAll = (all: readonly Operand[]) => all.reduce((sum, o) => sum + o.buffer.slots * o.buffer.slotBytes, 0);
+  const bytesOfAll = (all: readonly Operand[]) => all.reduce((sum, o) => sum + slotsBytes(o), 0);
   const capacity = machine.dataCache.bytes - Math.min(2, sequence) * outBytes;
   if (bytesOfAll(fewest) > capacity) return undefined;
   if (!context.worthwhile(Math.floor(fewest.reduce((sum, o) => sum + allLoadCycles(o, levels, machine), 0)))) return undefined;
@@ -200,37 +271,41 @@ function build({ kernel, machine, context, roles, accesses }: Problem, { levels,
   const predicted = predict({
     kernel, levels, operands, machine, arrayCycles, vectorCycles: Math.ceil(outputs / lanes) * laneCycles(kernel.epilogue), stores: sequence, storePoints: M * b.panelColumns, blocksPerIteration: panelCount,
     storeBytes: storeTraffic(kernel.output, b.tile.map((t, dim) => (dim === column ? b.panelColumns : t)), machine),
-    tailCycles: Math.ceil(machine.array.rows / machine.array.weightRowsPerCycle) + blockLatency({ rows: M, contracted: K, columns: b.panelColumns, dataflow: b.dataflow }, machine)
-      + Math.ceil((M * b.panelColumns) / lanes) + machine.vector.latencyCycles,
+    tailCycles: tailCyclesOf(problem, b),
   });
-  return { kernel, choice, levels, tile: b.tile, dataflow: b.dataflow, panelColumns: b.panelColumns, operands, sums, staging, predicted };
+  return { kernel, choice: b, levels, tile: b.tile, dataflow: b.dataflow, panelColumns: b.panelColumns, operands, sums, staging, predicted };
+}
+
+/** From the last block's weights to its results in staging. */
+function tailCyclesOf({ roles, machine }: Problem, b: Shape): number {
+  const { M, K } = blockSizes(roles, b);
+  return Math.ceil(machine.array.rows / machine.array.weightRowsPerCycle) + blockLatency({ rows: M, contracted: K, columns: b.panelColumns, dataflow: b.dataflow }, machine)
+    + Math.ceil((M * b.panelColumns) / machine.vector.lanes) + machine.vector.latencyCycles;
 }
 
 /** Keeping only differs from reloading where dependent levels lie inside; it may not take slots for every sample of the batch. */
-function mayKeep(operand: Operand, levels: readonly Level[], context: TilingContext): boolean {
-  const inside = (level: number) => levels.flatMap((l, d) => (d > level && dependsOnLevel(operand, levels, d) ? [l] : []));
-  const kept = operand.resident.filter((level) => inside(level).some((l) => l.count > 1));
-  return kept.length > 0 && !kept.some((level) => inside(level).some((l) => l.dim === context.batchDim));
-}
-
-function dependsOnLevel(operand: Operand, levels: readonly Level[], level: number): boolean {
-  return levels[level]!.kind !== "panel" && operand.access.coordinates.some((c) => c.terms.some((t) => t.dim === levels[level]!.dim));
+function mayKeep({ dependent, optional }: Residence, levels: readonly Level[], { batchDim }: TilingContext): boolean {
+  return optional.length > 0 && !optional.some((level) => dependent.some((d) => d > level && levels[d]!.dim === batchDim));
 }
 
 /** Cycles of all blocks: full tiles and the tails of rows, columns and contracted dimensions. */
-function totalArrayCycles(kernel: Kernel, roles: Roles, b: Shape, machine: Machine): number {
+function totalArrayCycles({ kernel, roles, machine }: Problem, b: Shape, rowParts: readonly Part[], kParts: readonly Part[]): number {
   const extent = (dim: number) => kernel.dims[dim]!.extent;
-  const parts = (dims: readonly number[]) => dims.reduce<readonly Part[]>((all, dim) => all.flatMap((r) => partsOf(extent(dim), b.tile[dim]!).map((o) => ({ size: r.size * o.size, times: r.times * o.times }))), [{ size: 1, times: 1 }]);
   const column = columnOf(roles);
   const columns = partsOf(column === undefined ? 1 : extent(column), b.panelColumns);
   const outer = [...roles.batch, ...roles.columns.slice(0, -1)].reduce((n, dim) => n * extent(dim), 1);
   const splitsSum = roles.contracted.some((dim) => b.tile[dim]! < extent(dim));
   const panelsBetween = splitsSum ? { panelsBetween: Math.ceil((column === undefined ? 1 : b.tile[column]!) / b.panelColumns) - 1 } : {};
   let cycles = 0;
-  for (const rows of parts(roles.rows)) for (const k of parts(roles.contracted)) for (const c of columns) {
+  for (const rows of rowParts) for (const k of kParts) for (const c of columns) {
     cycles += rows.times * k.times * c.times * blockCycles({ rows: rows.size, contracted: k.size, columns: c.size, dataflow: b.dataflow, ...panelsBetween }, machine);
   }
   return outer * cycles;
+}
+
+/** Products of full tiles and tails of several dimensions. */
+function partsAlong(kernel: Kernel, dims: readonly number[], tile: readonly number[]): readonly Part[] {
+  return dims.reduce<readonly Part[]>((all, dim) => all.flatMap((r) => partsOf(kernel.dims[dim]!.extent, tile[dim]!).map((o) => ({ size: r.size * o.size, times: r.times * o.times }))), [{ size: 1, times: 1 }]);
 }
 
 interface Part {

@@ -46,13 +46,18 @@ export function storeTraffic(access: Access, tile: readonly number[], machine: M
 /** Cycles of the load unit for all loads of an operand. */
 export function allLoadCycles(operand: Operand, levels: readonly Level[], machine: Machine): number {
   if (operand.access.direct === true) return 0;
-  return loadCyclesOf(operand, machine) * loadCount(operand, levels);
+  return loadCyclesOf(operand.access, operand.box, machine) * loadCount(operand, levels);
 }
 
+const knownLoadCycles = new WeakMap<Box, { readonly access: Access; readonly machine: Machine; readonly cycles: number }>();
+
 /** Cycles of the load unit for one box. Inside the data cache a lane moves one element a cycle. */
-function loadCyclesOf({ access, box }: Operand, machine: Machine): number {
-  if (access.tensor.memory !== "cache") return boxTraffic(access, box, machine) / machine.external.readBytesPerCycle;
-  return Math.ceil(box.extents.reduce((points, extent) => points * extent, 1) / machine.vector.lanes);
+export function loadCyclesOf(access: Access, box: Box, machine: Machine): number {
+  const known = knownLoadCycles.get(box);
+  if (known !== undefined && known.access === access && known.machine === machine) return known.cycles;
+  const cycles = access.tensor.memory !== "cache" ? boxTraffic(access, box, machine) / machine.external.readBytesPerCycle : Math.ceil(box.extents.reduce((points, extent) => points * extent, 1) / machine.vector.lanes);
+  knownLoadCycles.set(box, { access, machine, cycles });
+  return cycles;
 }
 
 function burstsOf(run: number, burst: number): number {
@@ -109,6 +114,13 @@ export interface CostInput {
   readonly lookup?: { readonly rows: Access; readonly cycles: number; readonly slots: number };
 }
 
+/** What `predict` adds for latencies in any case: of the first load and of the last store. */
+export function leastLatency(reads: readonly Access[], kernel: Kernel, machine: Machine): number {
+  const loaded = reads.filter((access) => access.direct !== true);
+  const of = (external: boolean) => (external ? machine.external.latencyCycles : machine.vector.latencyCycles);
+  return (loaded.length === 0 ? 0 : of(loaded.some(({ tensor }) => tensor.memory !== "cache"))) + of(kernel.output.tensor.memory !== "cache");
+}
+
 /** Tiles of results whose load waits for the store of the tile before: 0 where nothing is overwritten, or neighbours have slots of their own. */
 function tilesInTurn(kernel: Kernel, levels: readonly Level[]): number {
   const read = overwrittenReads(kernel);
@@ -134,7 +146,7 @@ export function predict(input: CostInput): Prediction {
   const latencyCycles = loadsExternal.length > 0 || lookedUpExternal ? machine.external.latencyCycles : machine.vector.latencyCycles;
   const iterations = Math.max(1, levels.filter((l) => l.kind !== "panel").reduce((n, l) => n * l.count, 1));
   const transfers = [
-    ...operands.map((o) => ({ cycles: loadCyclesOf(o, machine), times: loadCount(o, levels), slots: o.buffer.slots })),
+    ...operands.map((o) => ({ cycles: loadCyclesOf(o.access, o.box, machine), times: loadCount(o, levels), slots: o.buffer.slots })),
     ...(input.lookup === undefined ? [] : [{ cycles: input.lookup.cycles, times: iterations, slots: input.lookup.slots }]),
   ];
   const loadCycles = Math.ceil(transfers.reduce((sum, t) => sum + t.cycles * t.times, 0));
