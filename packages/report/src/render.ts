@@ -28,7 +28,7 @@ export function renderPhases(report: Report): string {
     ]),
   );
   const { residuals } = report;
-  return residuals === undefined ? table : `${table}\nresiduals: ${residuals.count} values of the point, ${bytesText(residuals.bytes)}`;
+  return residuals === undefined ? table : `${table}\nresiduals: ${residuals.count} values of the point, ${bytesText(residuals.bytes)}; as compiled ${bytesText(residuals.keptBytes)} lie between the phases`;
 }
 
 /** One line a layer. `array` and `memory` are the cycles that each alone would need. */

@@ -51,6 +51,8 @@ export interface PhaseReport {
 export interface ResidualReport {
   readonly count: number;
   readonly bytes: number;
+  /** Behind the passes: what lies between the phases as the program runs. */
+  readonly keptBytes: number;
   /** The same by the node of the model that makes them. */
   readonly nodes: readonly { readonly node: string; readonly operator: string; readonly count: number; readonly bytes: number }[];
 }

@@ -8,7 +8,7 @@
  */
 import { fail, type TensorType } from "@systole/base";
 import { importModel } from "@systole/frontend-onnx";
-import { deriveLoss, lossGraph, optimizeTrainable, trainableParameters, verifyGraph, type Graph, type KeptResidual } from "@systole/ir";
+import { deriveLoss, keptBytes, lossGraph, optimizeTrainable, rematerialize, trainableParameters, verifyGraph, type Graph, type KeptResidual } from "@systole/ir";
 import type { Machine } from "@systole/isa";
 import { attachLosses, pieceOf, targetName, type AttachedLoss, type LossChoice } from "./lossPieces.ts";
 import { lowerGraph } from "./lower.ts";
@@ -25,6 +25,8 @@ export interface DifferentiateOptions extends CompileOptions, LossChoice {
   readonly seed?: number;
   /** Also the Gauss-Newton product with a direction. */
   readonly product?: boolean;
+  /** Cheap values of the forward pass are computed again where derivatives read them instead of being kept; no bit changes. */
+  readonly rematerialize?: boolean;
 }
 
 export interface Derivatives extends Compiled {
@@ -35,6 +37,8 @@ export interface Derivatives extends Compiled {
   readonly losses: readonly AttachedLoss[];
   /** What the backward part and the product read of the forward values. */
   readonly residuals: readonly KeptResidual[];
+  /** Bytes of values that one phase makes and a later one reads, as the program runs. */
+  readonly keptBytes: number;
 }
 
 export function differentiate(bytes: Uint8Array, machine: Machine, options: DifferentiateOptions): Derivatives {
@@ -45,7 +49,8 @@ export function differentiate(bytes: Uint8Array, machine: Machine, options: Diff
   const pieces = losses.map((loss) => pieceOf(model, loss, undefined));
   const { graph: derived, residuals } = deriveLoss(network, pieces, parameters, options.product === true);
   verifyGraph(derived);
-  const graph = optimizeTrainable(derived, options.passes);
+  const optimized = optimizeTrainable(derived, options.passes);
+  const graph = options.rematerialize === true ? rematerialize.run(optimized) : optimized;
   verifyGraph(graph);
-  return { model, graph, ...lowerGraph(graph, machine, { batch: model.inputs[0]?.type.shape[0] ?? 1, ...options }), parameters, lossGraph: lossGraph(network, pieces), losses, residuals };
+  return { model, graph, ...lowerGraph(graph, machine, { batch: model.inputs[0]?.type.shape[0] ?? 1, ...options }), parameters, lossGraph: lossGraph(network, pieces), losses, residuals, keptBytes: keptBytes(graph) };
 }

@@ -21,6 +21,7 @@ export interface DifferentiateFlags extends CompileFlags, LossFlags {
   readonly vector?: string;
   readonly freeze?: readonly string[];
   readonly seed?: number;
+  readonly rematerialize?: boolean;
   readonly check?: boolean;
   readonly report?: string;
   readonly out: string;
@@ -39,7 +40,7 @@ export function differentiateCommand(terminal: Terminal, path: string, flags: Di
   const start = terminal.now();
   const derivatives = differentiate(readBytes(path), machine, {
     ...compileOptions(path, flags, terminal), ...choice, lossTypes: new Map([...ofLosses].map(([name, { dtype, shape }]) => [name, { dtype, shape }])),
-    product: direction !== undefined || flags.check === true, ...(flags.freeze === undefined ? {} : { freeze: flags.freeze }), ...(flags.seed === undefined ? {} : { seed: flags.seed }),
+    product: direction !== undefined || flags.check === true, ...(flags.freeze === undefined ? {} : { freeze: flags.freeze }), ...(flags.rematerialize === true ? { rematerialize: true } : {}), ...(flags.seed === undefined ? {} : { seed: flags.seed }),
   });
   const compileMs = terminal.now() - start;
   derivatives.model.warnings.forEach((warning) => note(terminal, warning));
@@ -81,14 +82,14 @@ function checkLosses({ losses }: Derivatives, inputs: ReadonlyMap<string, Tensor
   }
 }
 
-function residualReport({ residuals }: Derivatives): ResidualReport {
+function residualReport({ residuals, keptBytes }: Derivatives): ResidualReport {
   const nodes = new Map<string, ResidualReport["nodes"][number]>();
   for (const { type, origin: { node, operator } } of residuals) {
     const key = JSON.stringify([node, operator]);
     const known = nodes.get(key) ?? { node, operator, count: 0, bytes: 0 };
     nodes.set(key, { ...known, count: known.count + 1, bytes: known.bytes + byteCount(type) });
   }
-  return { count: residuals.length, bytes: residualBytes(residuals), nodes: [...nodes.values()] };
+  return { count: residuals.length, bytes: residualBytes(residuals), keptBytes, nodes: [...nodes.values()] };
 }
 
 /** A NaN in the input would make every result NaN: say where it stands instead. */

@@ -2,20 +2,30 @@
  * @file Cuts a graph at its scans: parts without scans, between them the scans of each level, whose steps are graphs of their own. Part 0 needs no scan, part l
  * needs results of scans of level l - 1. What only repeats or renames elements is done again where it is read and not handed on.
  */
+import { elementCount } from "@systole/base";
 import { GraphBuilder } from "../builder.ts";
 import { inlineBody } from "../differentiate/control/call.ts";
 import { definitions, isNode, uses, type Graph, type GraphInput, type Node, type Origin, type Parameter, type Value } from "../graph.ts";
 import { nextValueId } from "../passes/rewrite.ts";
-import { byRole, type ByRole } from "../primitives/scan.ts";
+import type { Params } from "../primitives/index.ts";
+import { byRole } from "../primitives/scan.ts";
 
 /** Values that a graph reads or gives, by the names that it knows them under. */
 export type Named = readonly { readonly name: string; readonly value: Value }[];
 
+/** A sequence as rows of a value: slices lie so many elements behind each other and behind the start. */
+export interface CutSequence {
+  readonly value: Value;
+  readonly rowElements: number;
+  readonly offset: number;
+}
+
 export interface CutScan {
   readonly node: Node<"scan">;
-  /** Operands: constants are what the step reads under these names, the others as the scan has them. */
-  readonly operands: ByRole<Value>;
-  /** One step. Inputs: constants, then s0, s1, ... (carries) and x0, ... (slices of sequences); outputs s0, ... and y0, ... */
+  /** The initial values. */
+  readonly carries: readonly Value[];
+  readonly sequences: readonly CutSequence[];
+  /** One step. Inputs: what `consts` names, then s0, s1, ... (carries) and x0, ... (slices of sequences); outputs s0, ... and y0, ... */
   readonly step: Graph;
   readonly consts: Named;
 }
@@ -89,6 +99,14 @@ function separated(graph: Graph): Graph {
 /** Nodes of a body are for what their scan is for. */
 function withPhase(body: Graph, { phase }: Origin): Graph {
   return phase === undefined ? body : { ...body, nodes: body.nodes.map((node) => ({ ...node, origin: { ...node.origin, phase } })) };
+}
+
+/** Where the piece of each row begins that a slice takes; undefined where it takes other rows, or no contiguous piece. */
+function startOfPiece(shape: readonly number[], { starts, limits, strides }: Params<"slice">): number | undefined {
+  const isWhole = (axis: number): boolean => starts[axis] === 0 && limits[axis] === shape[axis];
+  const first = shape.findIndex((_, axis) => axis > 0 && limits[axis]! - starts[axis]! > 1);
+  if (!isWhole(0) || strides.some((stride) => stride !== 1) || (first >= 0 && shape.some((_, axis) => axis > first && !isWhole(axis)))) return undefined;
+  return starts.reduce((sum, start, axis) => (axis === 0 ? sum : sum + start * elementCount(shape.slice(axis + 1))), 0);
 }
 
 class Cutter {
@@ -179,8 +197,23 @@ class Cutter {
       b.output(i < node.params.carries ? `s${i}` : `y${i - node.params.carries}`, isMoved ? b.apply("copy", [value], {}) : value);
     });
     for (const value of operands.carries) this.#needed.add(value);
-    for (const value of operands.sequences) this.#need(value);
-    return { node, operands, step: b.build(name), consts };
+    const sequences = operands.sequences.map((value) => this.#rowsOf(value));
+    for (const { value } of sequences) this.#need(value);
+    return { node, carries: operands.carries, sequences, step: b.build(name), consts };
+  }
+
+  /** Looks through slices that take one piece of every row, and reshapes inside rows. */
+  #rowsOf(value: Value): CutSequence {
+    const node = this.#definitions.get(value);
+    const [length = 0, ...inner] = value.type.shape;
+    const own = { value, rowElements: elementCount(inner), offset: 0 };
+    const source = node?.inputs[0];
+    if (source === undefined || source.type.shape[0] !== length || this.#parameters.has(source)) return own;
+    if (node!.op === "reshape") return this.#rowsOf(source);
+    const start = isNode(node, "slice") ? startOfPiece(source.type.shape, node.params) : undefined;
+    if (start === undefined) return own;
+    const rows = this.#rowsOf(source);
+    return { ...rows, offset: rows.offset + start };
   }
 
   /** A constant of a scan in the graph of its step: made there, a parameter, or an input. */

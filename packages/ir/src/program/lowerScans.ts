@@ -6,7 +6,6 @@
 import { elementCount, internal, type TensorType } from "@systole/base";
 import type { Graph, Value } from "../graph.ts";
 import { removeDeadCode } from "../passes/deadCode.ts";
-import { stacked } from "../primitives/scan.ts";
 import { cutScans, hasScans, type CutGraph, type CutScan } from "./cutScans.ts";
 import type { Program, ProgramTensor, Reference, ScalarExpression, Statement } from "./program.ts";
 
@@ -113,7 +112,7 @@ class Application {
       const bound = statement.inputs[name];
       if (bound !== undefined) this.#homes.set(value, bound);
     }
-    for (const { scans } of cut.parts) for (const scan of scans) scan.operands.carries.forEach((value, i) => this.#homes.set(value, lowering.tensor(`${scan.step.name}.s${i}`, value.type)));
+    for (const { scans } of cut.parts) for (const scan of scans) scan.carries.forEach((value, i) => this.#homes.set(value, lowering.tensor(`${scan.step.name}.s${i}`, value.type)));
     this.#placeOutputs();
   }
 
@@ -156,9 +155,9 @@ class Application {
     this.#cut.parts.forEach(({ reads, gives, scans }, level) => {
       for (const { value } of gives) made.set(value, 2 * level);
       for (const { value } of reads) read.set(value, 2 * level);
-      for (const { node, operands, consts } of scans) {
+      for (const { node, sequences, consts } of scans) {
         for (const value of node.outputs) made.set(value, 2 * level + 1);
-        for (const value of [...consts.map((one) => one.value), ...operands.sequences]) read.set(this.#cut.root(value), 2 * level + 1);
+        for (const value of [...consts, ...sequences].map((one) => one.value)) read.set(this.#cut.root(value), 2 * level + 1);
       }
     });
     return { made, lastRead: new Map(this.#cut.inputs.flatMap(({ name, value }) => (read.has(value) ? [[name, read.get(value)!] as const] : []))) };
@@ -186,10 +185,10 @@ class Application {
 
   // ---- loops ----------------------------------------------------------------------------------------------------------
 
-  #loop({ node, operands, step, consts }: CutScan): readonly Statement[] {
+  #loop({ node, carries: initial, sequences, step, consts }: CutScan): readonly Statement[] {
     const { length, reverse, carries } = node.params;
     if (length === 0) {
-      node.outputs.slice(0, carries).forEach((value, i) => this.#homes.set(value, this.#home(operands.carries[i]!)));
+      node.outputs.slice(0, carries).forEach((value, i) => this.#homes.set(value, this.#home(initial[i]!)));
       return [];
     }
     const counter = this.#lowering.scalar(counterOf(this.#depth));
@@ -198,15 +197,14 @@ class Application {
     const inputs = new Map<string, Binding>(consts.map(({ name, value }) => [name, this.#home(value)]));
     const names = step.inputs.slice(consts.length).map(({ name }) => name);
     const types = step.inputs.slice(consts.length).map(({ value }) => value.type);
-    const states = operands.carries.map((value) => this.#reference(value));
+    const states = initial.map((value) => this.#reference(value));
     states.forEach((state, i) => inputs.set(names[i]!, state));
-    operands.sequences.forEach((value, i) => {
-      const type = types[carries + i]!;
+    sequences.forEach(({ value, rowElements, offset }, i) => {
       const place = this.#reference(value);
-      const cuttable = this.#rowStep(place, elementCount(type.shape)) !== undefined;
-      const sequence = cuttable ? place : this.#lowering.tensor(`${step.name}.x${i}`, stacked(type, length));
-      if (!cuttable) before.push({ kind: "copy", from: { ...place, shape: stacked(type, length).shape }, to: sequence });
-      inputs.set(names[carries + i]!, rows.at(sequence, type, this.#rowStep(sequence, elementCount(type.shape))!));
+      const cuttable = this.#rowStep(place, rowElements) !== undefined;
+      const sequence = cuttable ? place : this.#lowering.tensor(`${step.name}.x${i}`, value.type);
+      if (!cuttable) before.push({ kind: "copy", from: { ...place, shape: value.type.shape }, to: sequence });
+      inputs.set(names[carries + i]!, rows.at(sequence, types[carries + i]!, { rowElements, offset, step: this.#rowStep(sequence, rowElements)! }));
     });
     const outputs = Object.fromEntries(node.outputs.flatMap((value, i): [string, Reference][] => {
       if (i < carries) {
@@ -215,7 +213,8 @@ class Application {
       }
       const type = step.outputs[i]!.value.type;
       const stack = this.#reference(value);
-      return [[`y${i - carries}`, rows.at(stack, type, this.#rowStep(stack, elementCount(type.shape)) ?? internal(`the stack of %${value.id} has no rows`))]];
+      const rowElements = elementCount(type.shape);
+      return [[`y${i - carries}`, rows.at(stack, type, { rowElements, offset: 0, step: this.#rowStep(stack, rowElements) ?? internal(`the stack of %${value.id} has no rows`) })]];
     }));
     const apply = this.#lowering.apply({ kind: "apply", graph: step.name, inputs: Object.fromEntries(inputs), outputs }, this.#depth + 1);
     const [first, more, next]: readonly [number, ScalarExpression, ScalarExpression] = reverse
@@ -247,11 +246,13 @@ class Rows {
     this.#counter = counter;
   }
 
-  at({ tensor, row, offset }: Reference, { shape }: TensorType, rowStep: number): Reference {
-    const rowElements = elementCount(shape);
-    const start = offset === undefined ? {} : { offset };
+  /** `step`: rows of the sequence in a row of its place. */
+  at(place: Reference, { shape }: TensorType, { rowElements, offset, step }: { readonly rowElements: number; readonly offset: number; readonly step: number }): Reference {
+    const { tensor, row } = place;
+    const begin = (place.offset ?? 0) + offset;
+    const start = begin === 0 ? {} : { offset: begin };
     if (rowElements === 0) return { tensor, ...(row === undefined ? {} : { row }), ...start, shape };
-    return { tensor, row: row === undefined ? this.#counter : this.#sum(row, rowStep), rowElements, ...start, shape };
+    return { tensor, row: row === undefined ? this.#counter : this.#sum(row, step), rowElements, ...start, shape };
   }
 
   statements(): readonly Statement[] {
