@@ -52,7 +52,7 @@ export function lossCurve(losses: readonly number[], title: string): string {
   const x = (i: number): number => left + (i / Math.max(1, losses.length - 1)) * (width - left - 16);
   const y = (value: number): number => top + ((high - value) / span) * (height - top - bottom);
   const points = losses.flatMap((loss, i) => (Number.isFinite(loss) ? [`${x(i).toFixed(1)},${y(scale(loss)).toFixed(1)}`] : []));
-  const ticks = Array.from({ length: 5 }, (_, i) => low + (span * i) / 4);
+  const ticks = finite.length === 0 ? [] : Array.from({ length: 5 }, (_, i) => low + (span * i) / 4);
   const text = (label: string): string => label.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">`,

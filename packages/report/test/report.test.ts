@@ -1,6 +1,6 @@
-import { machineHash, presets, unitNames, type Image, type UnitName } from "@systole/isa";
+import { machineHash, presets, submoduleNames, unitNames, type Image, type SubmoduleName, type UnitName } from "@systole/isa";
 import { describe, expect, it } from "vitest";
-import { buildReport, bytesText, grouped, perfettoTrace, renderReport, renderRoofline, shortened, type RunLike, type TraceEventLike } from "../src/index.ts";
+import { buildReport, bytesText, grouped, lossCurve, perfettoTrace, renderGraphs, renderReport, renderRoofline, renderSubmodules, renderTraffic, shortened, type RunLike, type TraceEventLike } from "../src/index.ts";
 
 const machine = presets["edge-16"];
 
@@ -20,23 +20,26 @@ const image: Image = {
   },
 };
 
+const work = { calls: 1, instructions: 10, microOperations: 5, dmaRequests: 2, readBytes: 640, writeBytes: 128, asked: { cycles: 50, readBytes: 1280, writeBytes: 256 } };
 const unit = { busy: 100, stalls: { data: 120, idle: 80, fetch: 0 } };
 
 const run: RunLike = {
   cycles: 300, macs: 25_600, units: Object.fromEntries(unitNames.map((name) => [name, unit])) as Record<UnitName, typeof unit>,
   external: { readBytes: 6400, writeBytes: 1280, usedReadBytes: 6000, usedWriteBytes: 1200 },
-  instructions: { fetched: 40, executed: 20, cacheMisses: 1, fillBytes: 64 },
+  instructions: { fetched: 40, executed: 20, macros: 2, cacheMisses: 1, fillBytes: 64 },
   kernels: [
     { cycles: 200, macs: 25_600, readBytes: 6400, writeBytes: 640, boundBy: "load" },
     { cycles: 80, macs: 0, readBytes: 0, writeBytes: 640, boundBy: "vector" },
   ],
   outside: { cycles: 20, macs: 0, readBytes: 0, writeBytes: 0, boundBy: "latency" },
   submodules: { control: 20, gradient: 0, damping: 0, "gauss-newton": 0, "conjugate-gradient": 0, basic: 280 },
+  submoduleWork: Object.fromEntries(submoduleNames.map((name) => [name, work])) as Record<SubmoduleName, typeof work>,
+  traffic: new Map([["x", { readBytes: 6000, writeBytes: 0 }], ["other", { readBytes: 0, writeBytes: 1200 }]]),
 };
 
 const report = buildReport(image, machine, run, { compileMs: 12, runMs: 2, imageBytes: 4000 });
 
-const residuals = { count: 2, bytes: 2048, nodes: [{ node: "relu1", operator: "Relu", count: 2, bytes: 2048 }] };
+const residuals = { count: 2, bytes: 2048, keptBytes: 1024, nodes: [{ node: "relu1", operator: "Relu", count: 2, bytes: 2048 }] };
 const phases = ["forward", "backward"] as const;
 const phasedImage: Image = {
   ...image, debug: { ...image.debug, kernels: image.debug.kernels.map((kernel, i) => ({ ...kernel, nodes: kernel.nodes.map((node, k) => ({ ...node, phase: k === 0 ? phases[i]! : "product" })) })) },
@@ -107,7 +110,7 @@ describe("text", () => {
       "phase     cycles   share     MAC  traffic
       forward      200  66.7 %  25,600  6.9 KiB
       backward      80  26.7 %       0    640 B
-      residuals: 2 values of the point, 2.0 KiB
+      residuals: 2 values of the point, 2.0 KiB; as compiled 1.0 KiB lie between the phases
 
       layer  operator  phase     cycles  predicted  array  memory    used  bound by    moved  at least  tiling
       conv1  Conv      forward      200        190    100     200  50.0 %  load      6.9 KiB   4.9 KiB  m:64/64"
@@ -140,5 +143,30 @@ describe("perfettoTrace", () => {
   it("names instruction, layer and ONNX nodes", () => {
     const slice = perfettoTrace(events, image).traceEvents.find((event) => event.ph === "X" && event.cat === "array");
     expect(slice).toMatchObject({ name: "ret conv1", ts: 15, dur: 15, args: { address: "0x20", routine: "conv1", layer: "conv1", nodes: "Conv conv1, Relu relu1" } });
+  });
+});
+
+describe("the report of a training program", () => {
+  it("says who worked, and on whose behalf", () => {
+    const text = renderSubmodules(report);
+    expect(text).toMatch(/^55 conjugate gradient +1 +10 +5 +0 +50 +16\.7 % +1\.5 KiB/m);
+    expect(text).toMatch(/^56 basic operations +1 +10 +5 +280 *$/m);
+  });
+
+  it("adds up the kernels of a graph, largest first", () => {
+    const named = { ...report, layers: report.layers.map((layer, i) => ({ ...layer, name: `product/${i}.x` })) };
+    expect(renderGraphs(named)).toMatch(/^product +280 +93\.3 % +25,600 +7\.5 KiB/m);
+  });
+
+  it("lists what each external tensor cost", () => {
+    expect(renderTraffic(report)).toMatch(/^x +5\.9 KiB +0 B/m);
+  });
+
+  it("draws a loss, and leaves out what is no number", () => {
+    const svg = lossCurve([2, 1, NaN, 0.5], "loss <of> a & b");
+    expect(svg).toContain("loss &lt;of> a &amp; b");
+    expect(svg.match(/<circle/g)).toHaveLength(3);
+    expect(svg).not.toContain("NaN");
+    expect(lossCurve([], "nothing")).not.toContain("NaN");
   });
 });
