@@ -11,8 +11,8 @@ export function trainingSections(results: readonly TrainingResult[], missing: re
     ...results.map((r) => `- ${r.name}: ${r.note}`),
     ...missing.map((name) => `- ${name}: left out, its file is not there`),
     "",
-    table(["model", "machine", "compile ms", "text KiB", "outer step cycles", "CG step cycles", "of which product", "host ms a CG step"], results.flatMap((r) => r.machines.map((m) => [
-      r.name, m.machine, milliseconds(m.compileMs), (m.textBytes / 1024).toFixed(1), grouped(m.outerCycles), grouped(m.stepCycles), grouped(m.productCycles), m.stepHostMs === undefined ? "" : milliseconds(m.stepHostMs),
+    table(["model", "machine", "compile ms", "text KiB", "outer step cycles", "CG step cycles", "of which product", "host ms, outer step"], results.flatMap((r) => r.machines.map((m) => [
+      r.name, m.machine, milliseconds(m.compileMs), (m.textBytes / 1024).toFixed(1), grouped(m.outerCycles), grouped(m.stepCycles), grouped(m.productCycles), m.outerHostMs === undefined ? "" : milliseconds(m.outerHostMs),
     ]))),
     "",
     "External traffic of what touches vectors alone, in a step: directions, updates, dot products, damping and decay, without the contractions of the product. The",

@@ -65,7 +65,13 @@ function drawNetwork(d: Draw): Graph {
   const matrix = d.pick([() => b.input("m", f32(state, state)), () => b.parameter("m", drawTensor(d, "f32", [state, state])), () => b.constant(drawTensor(d, "f32", [state, state]))])();
   const inner = b.input("inner", f32(2, state));
   const flat = b.input("flat", f32(length * state));
-  const pool: Pool = { states: [b.input("s", f32(state)), b.constant(tensor("f32", [state], [0, 0, 0]))], sequences: [b.input("x", f32(length, state)), b.parameter("p", drawTensor(d, "f32", [length, state])), b.apply("reshape", [flat], { shape: [length, state] })] };
+  const wide = b.apply("neg", [b.input("wide", f32(length, 2, 5))], {});
+  const piece = (axis: number, start: number): Value => {
+    const [starts, limits] = [[0, 0, 0], [length, 2, 5]];
+    const cut = b.apply("slice", [wide], { starts: starts.with(1, axis).with(2, start), limits: limits.with(1, axis + 1).with(2, start + state), strides: [1, 1, 1] });
+    return b.apply("reshape", [cut], { shape: [length, state] });
+  };
+  const pool: Pool = { states: [b.input("s", f32(state)), b.constant(tensor("f32", [state], [0, 0, 0]))], sequences: [b.input("x", f32(length, state)), b.parameter("p", drawTensor(d, "f32", [length, state])), b.apply("reshape", [flat], { shape: [length, state] }), piece(d.int(0, 1), d.int(0, 2))] };
   for (let scans = d.int(1, 3); scans > 0; scans--) {
     const [carries, sequences, results] = [d.int(0, 2), d.int(0, 2), d.int(0, 2)];
     const operands = [d.pick([matrix, b.apply("transpose", [matrix], { permutation: [1, 0] })]), inner, ...Array.from({ length: carries }, () => d.pick(pool.states)), ...Array.from({ length: sequences }, () => d.pick(pool.sequences))];
@@ -111,7 +117,7 @@ test("inputs and outputs that lie on each other, in rows and behind each other",
   fc.assert(fc.property(fc.gen(), (gen) => {
     const d = drawFrom(gen);
     const graph = removeDeadCode(drawNetwork(d));
-    const room = 24;
+    const room = 48;
     // Rows of a few vectors; inputs anywhere in them, outputs where no other output is.
     const tensors: ProgramTensor[] = [{ name: "a", kind: "state", type: f32(room), rows: 2, place: "cache" }, { name: "b", kind: "state", type: f32(10 * room), place: "cache" }];
     const begin: ProgramTensor[] = tensors.map((t) => ({ ...t, name: `${t.name}0`, kind: "input", place: "external" }));

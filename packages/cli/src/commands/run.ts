@@ -90,9 +90,10 @@ export function hasBranches(image: Image): boolean {
   return image.routines.some((routine) => routine.instructions.some(({ op }) => op === "br" || op === "converge"));
 }
 
-/** Loops whose length depends on values; `outer` is that of the judgements. */
+/** Loops whose length depends on values; `outer` is that of the judgements. Loops without a name run a number of times that is known. */
 function loopsOf(image: Image): string[] {
-  return [...new Set(["outer", ...(image.debug.branches ?? []).flatMap(({ loop }) => (loop === undefined ? [] : [loop.name]))])];
+  const judged = image.routines.some(({ instructions }) => instructions.some(({ op }) => op === "converge"));
+  return [...new Set([...(judged ? ["outer"] : []), ...(image.debug.branches ?? []).flatMap(({ loop }) => (loop === undefined ? [] : [loop.name]))])];
 }
 
 /** A full run writes the file, a run of time alone reads it. */
@@ -106,7 +107,6 @@ function readControl(terminal: Terminal, image: Image, flags: RunFlags): readonl
     const loops = loopsOf(image);
     const unknown = Object.keys(flags.assume ?? {}).find((name) => !loops.includes(name));
     if (unknown !== undefined) return fail("E0603", `--assume says something of "${unknown}", which is no loop of this image`, {}, [`Its loops are ${loops.join(", ")}.`]);
-    // Loops without a name count to a number that is known; the device says so where one does not.
     if (flags.assume !== undefined || loops.length === 0) return undefined;
     return fail("E0603", "the time of this image depends on values: --timing-only must know the outcome of its branches", {}, [
       "A full run with --control FILE writes them; give the same option here.", `Or say how often its loops run: --assume ${loops.map((name) => `${name}=N`).join(",")}.`,

@@ -2,29 +2,21 @@
  * @file Cuts a graph at its scans: parts without scans, between them the scans of each level, whose steps are graphs of their own. Part 0 needs no scan, part l
  * needs results of scans of level l - 1. What only repeats or renames elements is done again where it is read and not handed on.
  */
-import { elementCount } from "@systole/base";
 import { GraphBuilder } from "../builder.ts";
 import { inlineBody } from "../differentiate/control/call.ts";
 import { definitions, isNode, uses, type Graph, type GraphInput, type Node, type Origin, type Parameter, type Value } from "../graph.ts";
 import { nextValueId } from "../passes/rewrite.ts";
-import type { Params } from "../primitives/index.ts";
 import { byRole } from "../primitives/scan.ts";
 
 /** Values that a graph reads or gives, by the names that it knows them under. */
 export type Named = readonly { readonly name: string; readonly value: Value }[];
 
-/** A sequence as rows of a value: slices lie so many elements behind each other and behind the start. */
-export interface CutSequence {
-  readonly value: Value;
-  readonly rowElements: number;
-  readonly offset: number;
-}
-
 export interface CutScan {
   readonly node: Node<"scan">;
   /** The initial values. */
   readonly carries: readonly Value[];
-  readonly sequences: readonly CutSequence[];
+  /** The values whose slices the step takes: what only rearranges inside slices is done in the step. */
+  readonly sequences: readonly Value[];
   /** One step. Inputs: what `consts` names, then s0, s1, ... (carries) and x0, ... (slices of sequences); outputs s0, ... and y0, ... */
   readonly step: Graph;
   readonly consts: Named;
@@ -101,12 +93,15 @@ function withPhase(body: Graph, { phase }: Origin): Graph {
   return phase === undefined ? body : { ...body, nodes: body.nodes.map((node) => ({ ...node, origin: { ...node.origin, phase } })) };
 }
 
-/** Where the piece of each row begins that a slice takes; undefined where it takes other rows, or no contiguous piece. */
-function startOfPiece(shape: readonly number[], { starts, limits, strides }: Params<"slice">): number | undefined {
-  const isWhole = (axis: number): boolean => starts[axis] === 0 && limits[axis] === shape[axis];
-  const first = shape.findIndex((_, axis) => axis > 0 && limits[axis]! - starts[axis]! > 1);
-  if (!isWhole(0) || strides.some((stride) => stride !== 1) || (first >= 0 && shape.some((_, axis) => axis > first && !isWhole(axis)))) return undefined;
-  return starts.reduce((sum, start, axis) => (axis === 0 ? sum : sum + start * elementCount(shape.slice(axis + 1))), 0);
+/** The node as it works on one slice, where it leaves the slices of a sequence apart. */
+function onSlice(node: Node | undefined, length: number): Pick<Node, "op" | "params"> | undefined {
+  const inside = (list: readonly number[]): number[] => list.slice(1);
+  if (node === undefined || node.inputs[0]?.type.shape[0] !== length || node.outputs[0]!.type.shape[0] !== length) return undefined;
+  if (isNode(node, "reshape")) return { op: "reshape", params: { shape: inside(node.params.shape) } };
+  if (isNode(node, "transpose")) return node.params.permutation[0] === 0 ? { op: "transpose", params: { permutation: inside(node.params.permutation).map((axis) => axis - 1) } } : undefined;
+  if (!isNode(node, "slice") || node.params.strides[0] !== 1) return undefined;
+  const { starts, limits, strides } = node.params;
+  return { op: "slice", params: { starts: inside(starts), limits: inside(limits), strides: inside(strides) } };
 }
 
 class Cutter {
@@ -188,7 +183,13 @@ class Cutter {
       return result;
     };
     const given = operands.consts.map(made);
-    const declared = [...slices.carries.map((type, i) => b.input(this.#freeName(`s${i}`), type)), ...slices.sequences.map((type, i) => b.input(this.#freeName(`x${i}`), type))];
+    const states = slices.carries.map((type, i) => b.input(this.#freeName(`s${i}`), type));
+    const sequences: Value[] = [];
+    const taken = operands.sequences.map((value) => this.#inSlice(b, value, node.params.length, (sequence) => {
+      sequences.push(sequence);
+      return b.input(this.#freeName(`x${sequences.length - 1}`), { dtype: sequence.type.dtype, shape: sequence.type.shape.slice(1) });
+    }));
+    const declared = [...states, ...taken];
     const operandsInside = [...given, ...declared];
     const results = inlineBody(b, body, operandsInside);
     b.setOrigin(node.origin);
@@ -197,23 +198,18 @@ class Cutter {
       b.output(i < node.params.carries ? `s${i}` : `y${i - node.params.carries}`, isMoved ? b.apply("copy", [value], {}) : value);
     });
     for (const value of operands.carries) this.#needed.add(value);
-    const sequences = operands.sequences.map((value) => this.#rowsOf(value));
-    for (const { value } of sequences) this.#need(value);
+    for (const value of sequences) this.#need(value);
     return { node, carries: operands.carries, sequences, step: b.build(name), consts };
   }
 
-  /** Looks through slices that take one piece of every row, and reshapes inside rows. */
-  #rowsOf(value: Value): CutSequence {
+  /** The slice of a sequence in the graph of its step. */
+  #inSlice(b: GraphBuilder, value: Value, length: number, input: (sequence: Value) => Value): Value {
     const node = this.#definitions.get(value);
-    const [length = 0, ...inner] = value.type.shape;
-    const own = { value, rowElements: elementCount(inner), offset: 0 };
-    const source = node?.inputs[0];
-    if (source === undefined || source.type.shape[0] !== length || this.#parameters.has(source)) return own;
-    if (node!.op === "reshape") return this.#rowsOf(source);
-    const start = isNode(node, "slice") ? startOfPiece(source.type.shape, node.params) : undefined;
-    if (start === undefined) return own;
-    const rows = this.#rowsOf(source);
-    return { ...rows, offset: rows.offset + start };
+    const inner = this.#parameters.has(node?.inputs[0] ?? value) ? undefined : onSlice(node, length);
+    if (inner === undefined) return input(value);
+    const operand = this.#inSlice(b, node!.inputs[0]!, length, input);
+    b.setOrigin(node!.origin);
+    return b.apply(inner.op, [operand], inner.params);
   }
 
   /** A constant of a scan in the graph of its step: made there, a parameter, or an input. */

@@ -157,7 +157,7 @@ class Application {
       for (const { value } of reads) read.set(value, 2 * level);
       for (const { node, sequences, consts } of scans) {
         for (const value of node.outputs) made.set(value, 2 * level + 1);
-        for (const value of [...consts, ...sequences].map((one) => one.value)) read.set(this.#cut.root(value), 2 * level + 1);
+        for (const value of [...consts.map((one) => one.value), ...sequences]) read.set(this.#cut.root(value), 2 * level + 1);
       }
     });
     return { made, lastRead: new Map(this.#cut.inputs.flatMap(({ name, value }) => (read.has(value) ? [[name, read.get(value)!] as const] : []))) };
@@ -199,12 +199,14 @@ class Application {
     const types = step.inputs.slice(consts.length).map(({ value }) => value.type);
     const states = initial.map((value) => this.#reference(value));
     states.forEach((state, i) => inputs.set(names[i]!, state));
-    sequences.forEach(({ value, rowElements, offset }, i) => {
+    sequences.forEach((value, i) => {
+      const type = types[carries + i]!;
+      const rowElements = elementCount(type.shape);
       const place = this.#reference(value);
       const cuttable = this.#rowStep(place, rowElements) !== undefined;
       const sequence = cuttable ? place : this.#lowering.tensor(`${step.name}.x${i}`, value.type);
       if (!cuttable) before.push({ kind: "copy", from: { ...place, shape: value.type.shape }, to: sequence });
-      inputs.set(names[carries + i]!, rows.at(sequence, types[carries + i]!, { rowElements, offset, step: this.#rowStep(sequence, rowElements)! }));
+      inputs.set(names[carries + i]!, rows.at(sequence, type, this.#rowStep(sequence, rowElements)!));
     });
     const outputs = Object.fromEntries(node.outputs.flatMap((value, i): [string, Reference][] => {
       if (i < carries) {
@@ -213,8 +215,7 @@ class Application {
       }
       const type = step.outputs[i]!.value.type;
       const stack = this.#reference(value);
-      const rowElements = elementCount(type.shape);
-      return [[`y${i - carries}`, rows.at(stack, type, { rowElements, offset: 0, step: this.#rowStep(stack, rowElements) ?? internal(`the stack of %${value.id} has no rows`) })]];
+      return [[`y${i - carries}`, rows.at(stack, type, this.#rowStep(stack, elementCount(type.shape)) ?? internal(`the stack of %${value.id} has no rows`))]];
     }));
     const apply = this.#lowering.apply({ kind: "apply", graph: step.name, inputs: Object.fromEntries(inputs), outputs }, this.#depth + 1);
     const [first, more, next]: readonly [number, ScalarExpression, ScalarExpression] = reverse
@@ -246,11 +247,10 @@ class Rows {
     this.#counter = counter;
   }
 
-  /** `step`: rows of the sequence in a row of its place. */
-  at(place: Reference, { shape }: TensorType, { rowElements, offset, step }: { readonly rowElements: number; readonly offset: number; readonly step: number }): Reference {
-    const { tensor, row } = place;
-    const begin = (place.offset ?? 0) + offset;
-    const start = begin === 0 ? {} : { offset: begin };
+  /** `step`: slices in a row of the place. */
+  at({ tensor, row, offset }: Reference, { shape }: TensorType, step: number): Reference {
+    const rowElements = elementCount(shape);
+    const start = offset === undefined ? {} : { offset };
     if (rowElements === 0) return { tensor, ...(row === undefined ? {} : { row }), ...start, shape };
     return { tensor, row: row === undefined ? this.#counter : this.#sum(row, step), rowElements, ...start, shape };
   }

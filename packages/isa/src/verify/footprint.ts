@@ -45,12 +45,10 @@ export function footprint(site: Site, space: ResolvedSpace, g: ResolvedGenerator
   return { low: exact(site, low), end: exact(site, high) + bytesOf(g.dtype), slots: slotRange(g, indices) };
 }
 
-/** The footprint stays in its slot; in external memory, whose slots are no unit of hand-over, it stays in its buffer. */
+/** The footprint stays in its slot, the unit of hand-over. */
 export function demandContained(site: Site, name: string, g: ResolvedGenerator, f: Footprint): void {
   const { slotBytes, slots, memory, id } = g.buffer;
-  const before = memory === "external" ? f.slots.low * slotBytes : 0;
-  const room = memory === "external" ? (slots - f.slots.high) * slotBytes : slotBytes;
-  demand(before + f.low >= 0 && f.end <= room, site, () =>
+  demand(f.low >= 0 && f.end <= slotBytes, site, () =>
     `${name} reaches bytes ${f.low} to ${f.end - 1} of a slot; buffer ${id} in ${memory} has ${slots} slot${slots === 1 ? "" : "s"} of ${slotBytes} bytes`);
 }
 

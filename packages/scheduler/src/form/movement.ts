@@ -1,6 +1,6 @@
 /** @file Movement: views where an access stays affine, copies where it does not. */
-import { internal, type TensorType } from "@systole/base";
-import type { Node, Origin, Params } from "@systole/ir";
+import { internal, tensor, type TensorType } from "@systole/base";
+import { evaluatePrimitive, type Node, type Origin, type Params } from "@systole/ir";
 import type { ScheduledTensor } from "../kernel.ts";
 import { broadcastView, padView, reshapeView, reverseView, sliceView, transposeView, wholeView, type View } from "../view.ts";
 import type { Expression } from "./expression.ts";
@@ -42,6 +42,7 @@ export function moveExpression(places: Places, node: Node, expression: Expressio
       return view === undefined ? undefined : { kind: "view", view };
     }
     case "apply": {
+      if (node.op === "pad") return padApply(places, node, expression);
       if (node.op !== "transpose" && node.op !== "reshape" && node.op !== "slice" && node.op !== "reverse") return undefined;
       const args = expression.args.map((arg) => moveExpression(places, node, arg));
       if (args.some((arg) => arg === undefined)) return undefined;
@@ -49,6 +50,37 @@ export function moveExpression(places: Places, node: Node, expression: Expressio
     }
     default: return undefined;
   }
+}
+
+/** Elementwise work on padded operands instead of padding around its result, where it makes the fill value of some simple borders. */
+function padApply(places: Places, node: Node, expression: Expression): Expression | undefined {
+  const { low, high, interior } = node.params as Params<"pad">;
+  const fill = places.expressions.get(node.inputs[1]!);
+  if (interior.some((i) => i !== 0) || fill?.kind !== "immediate") return undefined;
+  const pad = (e: Expression, value: number | bigint): Expression | undefined => {
+    if (e.kind === "immediate") return Object.is(e.value, value) ? e : undefined;
+    if (e.kind === "view") {
+      const view = padView(e.view, low, high, bitsOf(value, e.view.tensor.type.dtype, node.origin));
+      return view === undefined ? undefined : { kind: "view", view };
+    }
+    if (e.kind !== "apply" || e.operands !== "f32" || e.dtype !== "f32" || e.operation === "select") return undefined;
+    const borders = bordersOf(e, value);
+    const args = borders?.map((border, i) => pad(e.args[i]!, border));
+    return args === undefined || args.some((arg) => arg === undefined) ? undefined : { ...e, args: args as Expression[] };
+  };
+  return pad(expression, fill.value);
+}
+
+/** Values of the operands, 0 or 1 where they are free, of which an operation on f32 makes the wanted one to the bit. */
+function bordersOf({ operation, args }: Extract<Expression, { kind: "apply" }>, wanted: number | bigint): readonly (number | bigint)[] | undefined {
+  const choices = args.reduce<readonly (readonly (number | bigint)[])[]>((all, arg) => {
+    const values = arg.kind === "immediate" ? [arg.value] : [0, 1];
+    return all.flatMap((before) => values.map((value) => [...before, value]));
+  }, [[]]);
+  return choices.find((values) => {
+    const operands = values.map((value) => tensor("f32", [], [Number(value)]));
+    return Object.is(evaluatePrimitive(operation, operands, {}, "device")[0]!.data[0], wanted);
+  });
 }
 
 export function moveView(places: Places, node: Node, view: View): View | undefined {
