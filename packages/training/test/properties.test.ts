@@ -360,7 +360,7 @@ describe("the text form of training programs", () => {
           value = fBack
           rate = 1
           tries = 0
-          while eq(le(value, add(fSearch, mul(rate, mul(0.01, slope)))), 0) {
+          loop "line-search" while eq(le(value, add(fSearch, mul(rate, mul(0.01, slope)))), 0) {
             tries = add(tries, 1)
             if le(60, tries) {
               rate = 0

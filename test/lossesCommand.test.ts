@@ -3,10 +3,10 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { tensor, type Tensor } from "@systole/systole";
 import { describe, expect, it } from "vitest";
-import { info, modelBytes, node } from "../../frontend-onnx/test/support.ts";
-import { writeNpy } from "../src/files/npy.ts";
-import { readNpz, writeNpz } from "../src/files/npz.ts";
-import { systole, temporaryFolder, type Outcome } from "./support.ts";
+import { info, modelBytes, node } from "../packages/frontend-onnx/test/support.ts";
+import { writeNpy } from "../packages/cli/src/files/npy.ts";
+import { readNpz, writeNpz } from "../packages/cli/src/files/npz.ts";
+import { systole, temporaryFolder, type Outcome } from "../packages/cli/test/support.ts";
 
 const folder = temporaryFolder();
 let files = 0;
