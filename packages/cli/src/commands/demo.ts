@@ -38,9 +38,10 @@ export function demoCommand(terminal: Terminal, flags: DemoFlags): number {
   const trained = replaceParameters(untrained, outcome.parameters);
   writeWhole(join(flags.output, "mnist.onnx"), trained);
   const tested = test(terminal, trained, machine, flags);
-  const losses = outcome.records.map(({ loss }) => loss);
+  // The loss before each step, and behind the last one.
+  const losses = [...outcome.records.map(({ loss }) => loss), outcome.records.at(-1)!.newLoss];
   writeWhole(join(flags.output, "curve.svg"), lossCurve(losses, `loss on ${flags.samples} training images`));
-  terminal.out(`## Result\n\nloss ${losses[0]!.toPrecision(4)} -> ${losses.at(-1)!.toPrecision(4)} in ${losses.length} outer steps, ${grouped(outcome.run.cycles)} cycles.\n`);
+  terminal.out(`## Result\n\nloss ${losses[0]!.toPrecision(4)} -> ${losses.at(-1)!.toPrecision(4)} in ${losses.length - 1} outer steps, ${grouped(outcome.run.cycles)} cycles.\n`);
   terminal.out(`${tested.right} of ${flags.images} test images recognised: ${percent(tested.right / flags.images)}; ${grouped(tested.cycles / flags.images)} cycles an image.\n\n`);
   terminal.out(`Left in ${flags.output}:\n${left.map(([file, what]) => `  ${file.padEnd(20)} ${what}\n`).join("")}`);
   return 0;

@@ -244,7 +244,7 @@ export function summary(compiled: CompiledTraining, { run, records }: Outcome): 
   const [first, last] = [records[0]!, records.at(-1)!];
   const words = compiled.image.routines.reduce((sum, routine) => sum + routine.instructions.length, 0);
   return [
-    `loss ${first.loss} -> ${last.loss} in ${last.iteration} iterations; ${batches.sampleCount} samples, micro-batches of ${problem.microBatch}, gradient on ${batches.gradientBatch}, curvature on ${batches.curvatureBatch}`,
+    `loss ${first.loss} -> ${Number.isNaN(last.newLoss) ? last.loss : last.newLoss} in ${last.iteration} iterations; ${batches.sampleCount} ${batches.sampleCount === 1 ? "sample" : "samples"}, micro-batches of ${problem.microBatch}, gradient on ${batches.gradientBatch}, curvature on ${batches.curvatureBatch}`,
     `program: ${words} instructions in ${compiled.image.routines.length} routines; ${run.instructions.macros} macro-instructions decoded, ${run.instructions.executed} instructions executed`,
     "",
   ].join("\n");
