@@ -7,7 +7,7 @@ import { limits, verifyImage, writeImage, type Image, type Machine, type MemoryN
 import { Controller, memoryIsLeft, type Executable, type Observer } from "./controller.ts";
 import { boundOf, perUnit, type KernelCounters, type MutableKernelCounters } from "./counters.ts";
 import { DeviceFault } from "./faults.ts";
-import { Initialised } from "./initialised.ts";
+import { Initialised, isDecided } from "./initialised.ts";
 import { Memory, memoryOfDevice } from "./memory.ts";
 import type { JudgementView, Run, RunOptions } from "./run.ts";
 import { captureMemories, checkSnapshot, fingerprintOf, registersOf, restoreMemories, type Fingerprint, type Snapshot } from "./snapshot.ts";
@@ -26,6 +26,8 @@ export class Device {
   #memory: Memory | undefined;
   #ran = false;
   #fingerprint: Fingerprint | undefined;
+  /** Of a program that takes no decision, behind its first run. */
+  #checked: Initialised | undefined;
 
   /** Verifies the image; memory is taken at the first run with values. */
   constructor(image: Image, machine: Machine) {
@@ -46,7 +48,7 @@ export class Device {
     if (resume !== undefined && (!withValues || options.keepState === true)) fail("E0603", "a resumed run has values, and its state is that of the snapshot");
     const given = withValues ? this.#prepare(inputs, options) : [];
     if (resume !== undefined) checkSnapshot(resume, this.#imageFingerprint(), inputsFingerprint(given), this.#loaded());
-    const values = withValues ? new ValueEngine(this.#loaded(), new Initialised(this.#loaded())) : undefined;
+    const values = withValues ? new ValueEngine(this.#loaded(), this.#checked ?? new Initialised(this.#loaded())) : undefined;
     const observer: Observer = {
       judged: (present, { initialised }) => options.onJudgement?.(this.#viewOf(present, given, initialised)),
       ...(values === undefined || resume === undefined ? {} : { resume: { snapshot: resume, begin: () => this.#takeUp(values, resume) } }),
@@ -58,6 +60,10 @@ export class Device {
     } catch (error) {
       if (!(error instanceof DeviceFault)) throw error;
       fail("E0501", error.message, controller.place(), [memoryIsLeft]);
+    }
+    if (values !== undefined && isDecided(this.#executable.program)) {
+      values.initialised.proved = true;
+      this.#checked = values.initialised;
     }
     const outputs = withValues ? this.#outputs(options) : new Map<string, Tensor>();
     return { ...report(controller, this.machine), outputs, ...(begun === undefined ? {} : { hostMilliseconds: options.now!() - begun }) };

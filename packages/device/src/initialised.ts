@@ -6,7 +6,7 @@
  * at again, and an instruction is done with for good once the buffers of all its operands are written throughout.
  */
 import { bytesOf } from "@systole/base";
-import type { ResolvedGenerator, ResolvedSpace, ResolvedStep } from "@systole/isa";
+import type { ResolvedGenerator, ResolvedProgram, ResolvedSpace, ResolvedStep } from "@systole/isa";
 import { DeviceFault } from "./faults.ts";
 import { extentsOf, newPlacement, startAddress, startsAnew } from "./geometry.ts";
 import type { Memory } from "./memory.ts";
@@ -51,6 +51,8 @@ export class Initialised {
   /** One byte for each word: 1 if it was written. */
   readonly words: Readonly<Record<ChipMemory, Uint8Array>>;
   readonly #memory: Memory;
+  /** A run of a program that takes no decision reads and writes as the one before: what was checked once need not be checked again. */
+  proved = false;
   /** By instruction; null where nothing can go wrong any more. */
   readonly #accesses: (readonly Access[] | null | undefined)[] = [];
 
@@ -61,6 +63,7 @@ export class Initialised {
 
   /** Checks what the instruction is about to read, then notes what it is about to write. Throws a DeviceFault. */
   touch(step: TouchingStep, indices: Int32Array): void {
+    if (this.proved) return;
     const at = step.address >> 4;
     let accesses = this.#accesses[at];
     if (accesses === null) return;
@@ -75,7 +78,7 @@ export class Initialised {
   }
 
   io(step: IoStep): void {
-    if (step.bytes === 0) return;
+    if (this.proved || step.bytes === 0) return;
     if (step.what === "load") this.#mark("cache", step.cache, step.cache + step.bytes);
     if (step.what === "store") this.#demand("cache", "io store", step.cache, step.cache + step.bytes);
   }
@@ -139,6 +142,21 @@ export class Initialised {
     const at = firstUnwritten(this.words[memory], begin, end);
     if (at !== undefined) throw new DeviceFault(`read of uninitialised ${calledIn[memory]}: ${name} reads byte ${at}, which nothing has written since the start of the run`);
   }
+}
+
+/** Whether no value decides what is read and written on chip: no branch, no moving base, no look-up in a table on chip. */
+export function isDecided({ routines }: ResolvedProgram): boolean {
+  const decided = (step: ResolvedStep): boolean => {
+    switch (step.kind) {
+      case "branch":
+      case "converge": return false;
+      case "loop": return step.body.every(decided);
+      case "gather": return step.rowed.length === 0 && step.source.buffer.memory === "external";
+      case "scatter": return step.rowed.length === 0 && step.target.buffer.memory === "external";
+      default: return !("rowed" in step) || step.rowed.length === 0;
+    }
+  };
+  return routines.every(({ body }) => body.every(decided));
 }
 
 function boxesOf(access: Access, key: number): Set<number> {

@@ -156,3 +156,16 @@ describe("the map of written words", () => {
     }), { numRuns: 300 });
   });
 });
+
+describe("a program that takes no decision", () => {
+  it("is checked in its first run, and gives the same again without checks", () => {
+    const image = matmulImage(edge, { size: [9, 7, 5], tile: [4, 4, 4] });
+    const device = new Device(image, edge);
+    const inputs = (seed: number) => new Map([["x", [9, 5]], ["w", [5, 7]]].map(([name, shape]) => [name as string, tensor("f32", shape as number[], Array.from({ length: (shape as number[])[0]! * (shape as number[])[1]! }, (_, i) => Math.sin(i + seed)))]));
+    device.run(inputs(1));
+    const first = new Device(image, edge).run(inputs(2));
+    const again = device.run(inputs(2));
+    expect(again.outputs).toEqual(first.outputs);
+    expect(again.cycles).toBe(first.cycles);
+  });
+});
