@@ -19,7 +19,7 @@ export { checkGradient, checkSymmetry, signDirection, type GradientCheck, type S
 export { lossInputs, maskName, modelLoss, targetName, type AttachedLoss, type LossAt, type LossChoice, type LossInputs } from "./lossPieces.ts";
 export { isWeighed, lossNames, totalWeight, residualBytes, trainableParameters, type KeptResidual } from "@systole/ir";
 export { ladder, ladderSources, printLadder, type Cell, type Ladder } from "@systole/ir";
-export { optimizers, type OptimizerName } from "./training/algorithm.ts";
+export { optimizers, type AlgorithmOptions, type OptimizerName } from "./training/algorithm.ts";
 export { arrangeData, buildProblem, refuseNaN, typesOf, type BuiltProblem, type BuiltTraining, type TrainingData, type TrainedLoss, type TrainingOptions } from "./training/build.ts";
 export { claimsOf, type Claims } from "./training/claims.ts";
 export { compileTraining, type CompiledTraining } from "./training/compile.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { buildReport, grouped, renderGraphs, renderSubmodules, renderSummary, renderTraffic, renderUnits, type Report } from "@systole/report";
 import {
   arrangeData, buildProblem, claimsOf, compileTraining, Device, fail, printProgram, readRecord, reasonOf, reasons, recordTensor, refuseNaN, replaceParameters, snapshotFromBytes, snapshotToBytes, validate, writeImage,
-  type Claims, type CompiledTraining, type JudgementView, type Machine, type OptimizerName, type Run, type Snapshot, type Tensor, type TrainingOptions, type TrainingRecord, type Validation,
+  type AlgorithmOptions, type Claims, type CompiledTraining, type JudgementView, type Machine, type Run, type Snapshot, type Tensor, type TrainingOptions, type TrainingRecord, type Validation,
 } from "@systole/systole";
 import { externalReader, fileExists, makeFolder, readBytes, removeUnfinished, writeWhole } from "../files/files.ts";
 import { readNpz } from "../files/npz.ts";
@@ -13,29 +13,12 @@ import { defaultMachine, findMachine } from "../options.ts";
 import { note, Progress, type Terminal } from "../terminal.ts";
 import { UsageError } from "../usage.ts";
 
-export interface TrainFlags extends LossFlags {
+export interface TrainFlags extends LossFlags, AlgorithmOptions {
   readonly machine?: string;
   readonly targetMask?: string;
   readonly data?: string;
   readonly validation?: string;
-  readonly optimizer: OptimizerName;
-  readonly profile?: string;
-  readonly iterations: number;
-  readonly cgIterations?: number;
-  readonly gradientBatch?: number;
-  readonly curvatureBatch?: number;
-  readonly microBatch?: number;
-  readonly lambda?: number;
-  readonly structuralDamping?: number;
-  readonly preconditioner?: boolean;
-  readonly weightDecay?: number;
-  readonly learningRate?: number;
-  readonly momentum?: number;
-  readonly gradientTolerance?: number;
-  readonly progressTolerance?: number;
   readonly freeze?: readonly string[];
-  readonly init?: "keep" | "sparse";
-  readonly seed?: number;
   readonly sampleAxis?: Readonly<Record<string, number>>;
   readonly log?: string;
   readonly checkpoint?: string;
