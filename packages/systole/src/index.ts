@@ -24,6 +24,6 @@ export { arrangeData, buildProblem, refuseNaN, typesOf, type BuiltProblem, type 
 export { claimsOf, type Claims } from "./training/claims.ts";
 export { compileTraining, type CompiledTraining } from "./training/compile.ts";
 export { validate, type Validation } from "./training/validate.ts";
-export { profileNames, profiles, readRecord, reasonOf, reasons, recordTensor, type Reason, type TrainingRecord } from "@systole/training";
+export { profileNames, profiles, readRecord, recordColumns, reasonOf, reasons, recordTensor, type Reason, type TrainingRecord } from "@systole/training";
 export { replaceParameters } from "@systole/frontend-onnx";
 export { snapshotFromBytes, snapshotToBytes, type JudgementView, type Snapshot } from "@systole/device";

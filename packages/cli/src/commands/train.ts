@@ -201,7 +201,7 @@ function line(r: TrainingRecord, cycles: number): string {
 }
 
 /** Ten steps that moved the loss by less than a thousandth, most of them with a ratio below 1/4. */
-function stuck(seen: readonly TrainingRecord[]): boolean {
+export function stuck(seen: readonly TrainingRecord[]): boolean {
   const last = seen.slice(-10);
   if (last.length < 10 || last.every(({ lambda }) => lambda === 0)) return false;
   const moved = Math.abs(last[0]!.loss - last.at(-1)!.loss) / Math.abs(last[0]!.loss);
