@@ -135,8 +135,12 @@ describe("train", () => {
     const [one, again, other, plain] = [first(dropping, { x, target }, ...words("1")), first(dropping, { x, target }, ...words("1")), first(dropping, { x, target }, ...words("2")), first(outside, { x, target }, ...words("1"))];
     expect(again.loss).toBe(one.loss);
     expect(new Set([one.loss, other.loss, plain.loss]).size).toBe(3);
-    const derived = systole("differentiate", dropping, "--batch", `${samples}`, "--loss", "cross-entropy", "--input", `x=${npy(x)}`, "--target", npy(target), "--seed", "3", "--check", "-o", join(folder, "dropping.npz"));
+    // Masks belong to samples, however they are cut.
+    close(first(dropping, { x, target }, "--loss", "cross-entropy", "--micro-batch", "24", "--seed", "1"), one);
+    const derive = (...more: readonly string[]) => systole("differentiate", dropping, "--batch", `${samples}`, "--loss", "cross-entropy", "--input", `x=${npy(x)}`, "--target", npy(target), "--seed", "3", ...more, "-o", join(folder, "dropping.npz"));
+    const derived = derive("--check", "--sample-axis", "x=0");
     expect([derived.code, derived.err]).toEqual([0, ""]);
+    expect(derive("--sample-axis", "x=2").err).toMatch(/E0603: axis 2 of "x" shall count the samples, but is of rank 2/);
     expect(systole("run", dropping, "--batch", "2", "--random", "1").err).toMatch(/E0202: training with ratio 0.5/);
   });
 

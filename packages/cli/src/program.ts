@@ -54,6 +54,7 @@ export function buildProgram(terminal: Terminal, finish: (exitCode: number) => v
     .option("--vector <V.npz>", "a direction, `v/PARAMETER` for each parameter: gives Gv/PARAMETER and Jv")
     .option("--freeze <PATTERN>", "parameters that stay as they are (* for any characters); may be repeated", (pattern: string, before: readonly string[] = []) => [...before, pattern])
     .option("--seed <n>", "of the masks of Dropout in training form", wholeNumber)
+    .option("--sample-axis <name=AXIS>", "for these masks: an input whose samples are counted by another axis than that of the batch; may be repeated", collectAxis)
     .option("--rematerialize", "compute cheap values of the forward pass again instead of keeping them; no bit changes")
     .option("--check", "check against central differences and the symmetry of G")
     .option("--report <FILE.json>", "write the report")

@@ -7,7 +7,7 @@
  */
 import { bytesOf, dtypeNames, elementwiseNames, internal, isFloat, type Dtype } from "@systole/base";
 import { reductionNames, type Instruction } from "@systole/isa";
-import { readsOf, startOf, strideAlong, type Access, type Buffer, type Chain, type Level, type Operand, type PlacedTensor, type Source, type TiledKernel } from "@systole/scheduler";
+import { initialOf, readsOf, startOf, strideAlong, type Access, type Buffer, type Chain, type Level, type Operand, type PlacedTensor, type Source, type TiledKernel } from "@systole/scheduler";
 import { inPlaceOf, type InPlaceRegion } from "./inPlace.ts";
 import { maskOf, Registers, type DimensionSpec } from "./registers.ts";
 import { TensorPlaces, type Region } from "./tensorPlaces.ts";
@@ -39,7 +39,7 @@ class KernelWriter {
   readonly #t: TiledKernel;
   readonly #places: TensorPlaces;
   readonly #levels: readonly Level[];
-  readonly #operandBuffers = new Map<Operand, number>();
+  readonly #buffers = new Map<Buffer, number>();
   readonly #tensorBuffers = new Map<Region, number>();
   readonly #panel: readonly number[];
   /** Whether some access goes to its tensor itself. */
@@ -63,10 +63,11 @@ class KernelWriter {
     const engineLoads = this.#loads((o) => o.role !== "epilogue");
     const parallel = this.#levelsOf("parallel");
     const reduced = this.#levelsOf("reduced");
+    const initial = initialOf(engine).map((access) => this.#loadSums(access));
     const inner = this.#engineAndOut();
     const compute = engine.kind === "contraction" && reduced.length === 0
-      ? [...engineLoads, ...this.#loop(this.#panel, [...inner.engine, ...inner.out])]
-      : [...this.#loop(reduced, [...engineLoads, ...this.#loop(this.#panel, inner.engine)]), ...this.#loop(this.#panel, inner.out)];
+      ? [...engineLoads, ...this.#loop(this.#panel, [...initial, ...inner.engine, ...inner.out])]
+      : [...this.#loop(this.#panel, initial), ...this.#loop(reduced, [...engineLoads, ...this.#loop(this.#panel, inner.engine)]), ...this.#loop(this.#panel, inner.out)];
     return this.#loop(parallel, [...epilogueLoads, ...compute]);
   }
 
@@ -105,7 +106,7 @@ class KernelWriter {
     const folded = sums === undefined ? undefined : { buffer: this.#onChip(sums), ring: sums };
     const reduction = {
       kind: reductionNames.indexOf(engine.reduction), order: engine.order === "blocked" ? 1 : 0, dtype: engine.dtype, scan,
-      dims: reducedDims.length > 0 ? reducedDims : [{ dim: -1, extent: 1 }], start: maskOf(this.#levelsOf("reduced")),
+      dims: reducedDims.length > 0 ? reducedDims : [{ dim: -1, extent: 1 }], ...this.#sumsStart(),
     };
     const fold = this.#vector(engine.chain, parallelDims, this.#roleOperands("stream"), folded ?? result, undefined, reduction);
     if (folded === undefined) return { engine: fold, out: store };
@@ -130,14 +131,20 @@ class KernelWriter {
     const w = this.#operandGenerator(operands.find((o) => o.role === "w")!, space, dims);
     const dense = this.#denseStrides(4);
     const out = this.registers.generator({ space, buffer: sumsBuffer, dtype: "f32", strides: dims.map((d) => (outer.includes(d) ? 0 : dense(d.dim))), ring: sums! });
-    return { op: "gemm", x, w, out, rows: rows.length, contracted: contracted.length, dataflow: dataflow === "output-stationary" ? 1 : 0, start: maskOf(this.#levelsOf("reduced")), first: 0, last: 0 };
+    return { op: "gemm", x, w, out, rows: rows.length, contracted: contracted.length, dataflow: dataflow === "output-stationary" ? 1 : 0, ...this.#sumsStart(), first: 0, last: 0 };
+  }
+
+  /** Sums start at the first of the reduced tiles, or never: then they go on from what was loaded. */
+  #sumsStart(): { readonly start: number; readonly continues: number } {
+    const continues = initialOf(this.#t.kernel.engine).length > 0;
+    return continues ? { start: 0, continues: 1 } : { start: maskOf(this.#levelsOf("reduced")), continues: 0 };
   }
 
   /** A vec with its vops. `engine` is where the chain finds the engine's result. */
   #vector(
     chain: Chain, dims: readonly SpaceDim[], operands: readonly Operand[], target: Target,
     engine?: { buffer: number; ring: Buffer; dtype: Chain["dtype"] },
-    reduction?: { kind: number; order: number; dtype: Chain["dtype"]; scan: boolean; dims: readonly SpaceDim[]; start: number },
+    reduction?: { kind: number; order: number; dtype: Chain["dtype"]; scan: boolean; dims: readonly SpaceDim[]; start: number; continues: number },
   ): Instruction[] {
     const all = [...dims, ...(reduction?.dims ?? [])];
     const space = this.registers.space(all.map((d) => this.#dimension(d)));
@@ -155,7 +162,7 @@ class KernelWriter {
     const stream = (i: number) => streams[i] ?? 0;
     const vec: Instruction = {
       op: "vec", target: targetGenerator, streams: streams.length, s0: stream(0), s1: stream(1), s2: stream(2), s3: stream(3), s4: stream(4), s5: stream(5),
-      stages: chain.stages.length, reduction: reduction?.kind ?? 0, reduced: reduction?.dims.length ?? 0, order: reduction?.order ?? 0, start: reduction?.start ?? 0, first: 0, last: 0,
+      stages: chain.stages.length, reduction: reduction?.kind ?? 0, reduced: reduction?.dims.length ?? 0, order: reduction?.order ?? 0, start: reduction?.start ?? 0, continues: reduction?.continues ?? 0, first: 0, last: 0,
     };
     const spaceIndex = (dim: number) => all.findIndex((d) => d.dim === dim);
     return [vec, ...chain.stages.map((stage): Instruction => {
@@ -171,15 +178,28 @@ class KernelWriter {
 
   #store(stagingBuffer: number): Instruction {
     const { kernel, staging } = this.#t;
-    const output = kernel.output;
-    const width = bytesOf(output.tensor.type.dtype);
-    const place = affine(output);
-    const moving = this.#movingDims(output).sort((a, b) => Math.abs(place.stride(b.dim)) - Math.abs(place.stride(a.dim)) || a.dim - b.dim);
+    const { onChip: source, outside: target } = this.#resultTile(kernel.output, stagingBuffer, staging);
+    return { op: "st", target, source, first: 0, last: 0 };
+  }
+
+  /** Brings what the sums of one tile go on from. */
+  #loadSums(access: Access): Instruction {
+    const sums = this.#t.sums ?? internal("an engine with initial values has sums");
+    const { onChip: target, outside: source } = this.#resultTile(access, this.#onChip(sums), sums);
+    return { op: "ld", target, source, fill: 0, first: 0, last: 0 };
+  }
+
+  /** The points of one tile of results, in a tensor and dense on the chip. */
+  #resultTile(access: Access, buffer: number, ring: Buffer): { readonly onChip: number; readonly outside: number } {
+    const { dtype } = access.tensor.type;
+    const width = bytesOf(dtype);
+    const place = affine(access);
+    const moving = this.#movingDims(access).sort((a, b) => Math.abs(place.stride(b.dim)) - Math.abs(place.stride(a.dim)) || a.dim - b.dim);
     const space = this.registers.space(moving.map((d) => this.#dimension(d)));
     const dense = this.#denseStrides(width);
-    const source = this.registers.generator({ space, buffer: stagingBuffer, dtype: output.tensor.type.dtype, strides: moving.map((d) => (d.extent > 1 ? dense(d.dim) : 0)), ring: staging });
-    const target = this.#tensorGenerator(output, { space, base: place.base * width, strides: moving.map((d) => place.stride(d.dim) * width) });
-    return { op: "st", target, source, first: 0, last: 0 };
+    const onChip = this.registers.generator({ space, buffer, dtype, strides: moving.map((d) => (d.extent > 1 ? dense(d.dim) : 0)), ring });
+    const outside = this.#tensorGenerator(access, { space, base: place.base * width, strides: moving.map((d) => place.stride(d.dim) * width) });
+    return { onChip, outside };
   }
 
   #gather(): { engine: Instruction[]; out: Instruction[] } {
@@ -221,7 +241,7 @@ class KernelWriter {
     const result = local(this.#t.staging);
     return { engine: [], out: [
       { op: "gather", target: old, source: target, index, rows, first: 0, last: 0 },
-      { op: "vec", target: result, streams: 2, s0: old, s1: updates, s2: 0, s3: 0, s4: 0, s5: 0, stages: 1, reduction: 0, reduced: 0, order: 0, start: 0, first: 0, last: 0 },
+      { op: "vec", target: result, streams: 2, s0: old, s1: updates, s2: 0, s3: 0, s4: 0, s5: 0, stages: 1, reduction: 0, reduced: 0, order: 0, start: 0, continues: 0, first: 0, last: 0 },
       { op: "vop", operation: elementwiseNames.indexOf(combine), a: 0, b: 1, c: 0, operands: dtype, dtype, immediate: 0n },
       { op: "scatter", target, source: result, index, rows, first: 0, last: 0 },
     ] };
@@ -254,7 +274,7 @@ class KernelWriter {
       return { extent: box.extents[i]!, offset: c.offset + backwards, limit: c.size, mode: c.padded || backwards < 0 ? "pad" : "cut", steps };
     }));
     const source = this.#tensorGenerator(access, { space, base: access.base * width, strides: order.map((i) => access.coordinates[i]!.stride * width) });
-    const target = this.registers.generator({ space, buffer: this.#operandBuffer(operand), dtype: access.tensor.type.dtype, strides: order.map((i) => box.strides[i]!), ring: buffer });
+    const target = this.registers.generator({ space, buffer: this.#onChip(operand.buffer), dtype: access.tensor.type.dtype, strides: order.map((i) => box.strides[i]!), ring: buffer });
     return { op: "ld", target, source, fill: access.fill, first: maskOf(operand.resident), last: 0 };
   }
 
@@ -293,12 +313,12 @@ class KernelWriter {
     return { extent: d.extent, limit: extent, steps };
   }
 
-  /** Parallel (for a scan: all) dimensions that move the place of a result. */
+  /** Parallel (for a scan: all) dimensions, over which the points of a result lie. */
   #movingDims(access: Access): SpaceDim[] {
     const place = affine(access);
     return this.#t.kernel.dims.flatMap((_, dim) => {
       const extent = this.#extentInInstruction(dim);
-      return place.stride(dim) !== 0 && (extent > 1 || this.#levelOf(dim).length > 0) ? [{ dim, extent }] : [];
+      return (dim < this.#t.kernel.parallel || place.stride(dim) !== 0) && (extent > 1 || this.#levelOf(dim).length > 0) ? [{ dim, extent }] : [];
     });
   }
 
@@ -322,7 +342,7 @@ class KernelWriter {
     // Levels whose tiles all lie in the buffer.
     const whole = operand.resident.filter((level) => access.coordinates.some((c) => c.terms.some((t) => t.dim === this.#levels[level]!.dim)));
     const base = access.coordinates.reduce((sum, c, i) => sum + c.terms.reduce((s, t) => s + Math.max(0, -t.factor) * (this.#t.tile[t.dim]! - 1) * box.strides[i]!, 0), 0);
-    return this.registers.generator({ space, buffer: this.#operandBuffer(operand), dtype: access.tensor.type.dtype, levels: [...this.#panel, ...whole], base, strides: dims.map((d) => (d.dim < 0 ? 0 : stride(d.dim))), ring: buffer });
+    return this.registers.generator({ space, buffer: this.#onChip(operand.buffer), dtype: access.tensor.type.dtype, levels: [...this.#panel, ...whole], base, strides: dims.map((d) => (d.dim < 0 ? 0 : stride(d.dim))), ring: buffer });
   }
 
   /** The tensor itself, at the whole coordinates of the kernel's dimensions. */
@@ -332,16 +352,10 @@ class KernelWriter {
     return this.#tensorGenerator(access, { space, base: place.base * width, strides: dims.map((d) => (d.dim < 0 ? 0 : place.stride(d.dim) * width)) });
   }
 
-  #operandBuffer(operand: Operand): number {
-    const known = this.#operandBuffers.get(operand);
-    if (known !== undefined) return known;
-    const id = this.#onChip(operand.buffer);
-    this.#operandBuffers.set(operand, id);
-    return id;
-  }
-
   #onChip(buffer: Buffer): number {
-    return this.registers.buffer(buffer.memory, buffer.address, buffer.slotBytes, buffer.slots);
+    const id = this.#buffers.get(buffer) ?? this.registers.buffer(buffer.memory, buffer.address, buffer.slotBytes, buffer.slots);
+    this.#buffers.set(buffer, id);
+    return id;
   }
 
   /** Points of a tensor, by their whole coordinates; of one that is overwritten, in the slot of the tile. */

@@ -3,7 +3,7 @@
  * generator is turned into its coefficients once and evaluated per iteration. The rules are those of isa/instructions.ts
  * (`dim`, `agu`, `ring`, `base`).
  */
-import type { ResolvedGenerator, ResolvedSpace } from "@systole/isa";
+import type { ResolvedGenerator, ResolvedSpace, Start } from "@systole/isa";
 
 /** The points of one dynamic instruction: entry d belongs to dimension d of its space. */
 export interface Placement {
@@ -88,7 +88,8 @@ export function slotOf(generator: ResolvedGenerator, indices: Int32Array): numbe
 }
 
 /** Whether a reduction or a sum starts anew: every level of the mask is at index 0. */
-export function startsAnew(start: readonly number[], indices: Int32Array): boolean {
+export function startsAnew(start: Start, indices: Int32Array): boolean {
+  if (start === "never") return false;
   for (let i = 0; i < start.length; i++) if (indices[start[i]!] !== 0) return false;
   return true;
 }

@@ -6,7 +6,7 @@
  * at again, and an instruction is done with for good once the buffers of all its operands are written throughout.
  */
 import { bytesOf } from "@systole/base";
-import type { ResolvedGenerator, ResolvedProgram, ResolvedSpace, ResolvedStep } from "@systole/isa";
+import type { ResolvedGenerator, ResolvedProgram, ResolvedSpace, ResolvedStep, Start } from "@systole/isa";
 import { DeviceFault } from "./faults.ts";
 import { extentsOf, newPlacement, startAddress, startsAnew } from "./geometry.ts";
 import type { Memory } from "./memory.ts";
@@ -32,7 +32,7 @@ interface Access {
   /** Only points inside the limits of padded dimensions. */
   readonly inside: boolean;
   /** A sum that is read only where it goes on. */
-  readonly start: readonly number[] | undefined;
+  readonly start: Start | undefined;
   /** The side of a look-up whose dimension 0 is a table. */
   readonly lookup: GatherStep | undefined;
   /** Boxes looked at, by their extents and then by their address. */
@@ -177,7 +177,7 @@ interface Role {
   readonly space: ResolvedSpace;
   readonly writes?: true;
   readonly inside?: true;
-  readonly start?: readonly number[];
+  readonly start?: Start;
   readonly lookup?: GatherStep;
 }
 
@@ -222,6 +222,6 @@ function rolesOf(step: TouchingStep): Role[] {
 }
 
 /** With an empty mask a sum always starts anew. */
-function sumsOf(name: string, generator: ResolvedGenerator, { space, start }: { readonly space: ResolvedSpace; readonly start: readonly number[] }): Role[] {
+function sumsOf(name: string, generator: ResolvedGenerator, { space, start }: { readonly space: ResolvedSpace; readonly start: Start }): Role[] {
   return start.length === 0 ? [] : [{ name, generator, space, start }];
 }

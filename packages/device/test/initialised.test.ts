@@ -76,6 +76,10 @@ describe("a read of what was never written", () => {
     ["the left operand of gemm", `${w}gemm x=a11 w=a12 out=a13 rows=1 contracted=1 dataflow=weight-stationary start=0`, "cache: x reads byte 0"],
     ["the right operand of gemm", `${x}gemm x=a11 w=a12 out=a13 rows=1 contracted=1 dataflow=weight-stationary start=0`, "cache: w reads byte 64"],
     ["sums of gemm that go on", `${x}${w}loop level=i0 count=2\ngemm x=a11 w=a12 out=a13 rows=1 contracted=1 dataflow=weight-stationary start=0b1 last=0b1\nendloop level=i0`, "accumulators: out reads byte 256"],
+    ["sums of gemm that always go on", `${x}${w}gemm x=a11 w=a12 out=a13 rows=1 contracted=1 dataflow=weight-stationary start=0 continues=1`, "accumulators: out reads byte 256"],
+    ["sums of gemm that go on from what was loaded", `${x}${w}ld target=a4 source=a3
+gemm x=a11 w=a12 out=a13 rows=1 contracted=1 dataflow=weight-stationary start=0 continues=1`, ""],
+    ["a sum that always goes on", `${x}vec target=a9 streams=1 s0=a0 reduction=sum reduced=1 continues=1`, "accumulators: target reads byte 256"],
     ["sums of gemm that begin", `${x}${w}loop level=i0 count=2\ngemm x=a11 w=a12 out=a13 rows=1 contracted=1 dataflow=weight-stationary start=0b1\nendloop level=i0`, ""],
     ["smov", "smov register=r1 generator=a2 direction=to-register", "cache: generator reads byte 128"],
     ["smov after smov", `${x}smov register=r1 generator=a2 direction=to-memory\nsmov register=r1 generator=a2 direction=to-register`, ""],

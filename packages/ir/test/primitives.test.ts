@@ -3,7 +3,7 @@ import { elementCount, formatType, InputError, isFloat, numbersOf, rowMajorStrid
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { evaluatePrimitive, inferTypes, primitives, type ConvParams, type DotParams, type Params, type PrimitiveName } from "../src/index.ts";
-import { drawFrom, drawSample, sampledPrimitives } from "./samples.ts";
+import { drawFrom, drawSample, drawTensor, sampledPrimitives } from "./samples.ts";
 
 describe.each(sampledPrimitives)("%s", (op) => {
   test("infer agrees with evaluate, in both precisions", () => {
@@ -26,8 +26,10 @@ describe.each(sampledPrimitives)("%s", (op) => {
     if (operands.at(-1)?.endsWith("...") === true) return;
     const sample = fc.sample(fc.gen(), { numRuns: 1, seed: 1 })[0]!;
     const { inputs, params } = drawSample(op, drawFrom(sample));
-    expect(inputs.length).toBe(operands.length);
-    expect(() => inferTypes(op, [...inputs, tensor("f32", [], [0])], params)).toThrow(InputError);
+    expect(inputs.length).toBeLessThanOrEqual(operands.length);
+    expect(inputs.length).toBeGreaterThanOrEqual(operands.filter((operand) => !operand.endsWith("?")).length);
+    const tooMany = [...inputs, ...Array.from({ length: operands.length - inputs.length + 1 }, () => tensor("f32", [], [0]))];
+    expect(() => inferTypes(op, tooMany, params)).toThrow(InputError);
   });
 });
 
@@ -45,15 +47,15 @@ function elementAt(t: Tensor, point: readonly number[]): number {
   return t.data[point.reduce((sum, index, axis) => sum + index * strides[axis]!, 0)] as number;
 }
 
-test("dot is the einsum, summed in the order of k", () => {
+test("dot is the einsum, summed in the order of k, from the initial sums", () => {
   fc.assert(fc.property(fc.gen(), (gen) => {
     const { inputs, params } = drawSample("dot", drawFrom(gen)) as { inputs: readonly Tensor[]; params: DotParams };
-    const [x, w] = [inputs[0]!, inputs[1]!];
+    const [x, w, initial] = [inputs[0]!, inputs[1]!, inputs[2]];
     fc.pre(x.dtype === "f32");
     const extent = (letter: string): number => (params.x.includes(letter) ? x.shape[params.x.indexOf(letter)]! : w.shape[params.w.indexOf(letter)]!);
     const [result] = evaluatePrimitive("dot", inputs, params, "device");
     for (const at of points(result!.shape)) {
-      let sum = 0;
+      let sum = initial === undefined ? 0 : elementAt(initial, at);
       for (const k of points([...params.k].map(extent))) {
         const index = (letter: string): number => (params.out.includes(letter) ? at[params.out.indexOf(letter)]! : k[params.k.indexOf(letter)]!);
         sum = Math.fround(sum + Math.fround(elementAt(x, [...params.x].map(index)) * elementAt(w, [...params.w].map(index))));
@@ -66,17 +68,17 @@ test("dot is the einsum, summed in the order of k", () => {
 test("conv is the direct sum in the order of k; padding is a term, holes are none", () => {
   fc.assert(fc.property(fc.gen(), (gen) => {
     const { inputs, params } = drawSample("conv", drawFrom(gen)) as { inputs: readonly Tensor[]; params: ConvParams };
-    const [x, w] = [inputs[0]!, inputs[1]!];
+    const [x, w, initial] = [inputs[0]!, inputs[1]!, inputs[2]];
     fc.pre(x.dtype === "f32");
     const [result] = evaluatePrimitive("conv", inputs, params, "device");
     for (const at of points(result!.shape)) {
-      let sum = 0;
+      let sum = initial === undefined ? 0 : elementAt(initial, at);
       for (const k of points([...params.k].map((label) => w.shape[params.w.indexOf(label)]!))) {
         const out = (label: string): number => at[params.out.indexOf(label)]!;
         const tap = (label: string): number => (params.k.includes(label) ? k[params.k.indexOf(label)]! : out(label));
         const positions = params.strides.map((stride, s) => out(String(s)) * stride - params.padding[s]![0] + tap(String(s)) * params.rhsDilation[s]!);
         const inside = positions.map((p, s) => p >= 0 && p <= (x.shape[params.x.indexOf(String(s))]! - 1) * params.lhsDilation[s]!);
-        if (positions.some((p, s) => inside[s] && p % params.lhsDilation[s]! !== 0)) continue;
+        if (positions.some((p, s) => p % params.lhsDilation[s]! !== 0)) continue;
         const source = (label: string): number => (/\d/.test(label) ? positions[Number(label)]! / params.lhsDilation[Number(label)]! : label === "i" ? tap(label) : out(label));
         const factor = inside.every(Boolean) ? elementAt(x, [...params.x].map(source)) : 0;
         sum = Math.fround(sum + Math.fround(factor * elementAt(w, [...params.w].map(tap))));
@@ -84,6 +86,32 @@ test("conv is the direct sum in the order of k; padding is a term, holes are non
       expect(elementAt(result!, at)).toBe(sum);
     }
   }), { numRuns: 200 });
+});
+
+test("a sum that is cut in pieces is the whole sum, where each piece starts from the one before", () => {
+  fc.assert(fc.property(fc.gen(), (gen) => {
+    const d = drawFrom(gen);
+    const [length, cut] = [d.int(1, 6), d.int(0, 6)];
+    const [x, w] = [drawTensor(d, "f32", [length, 3]), drawTensor(d, "f32", [length, 2])];
+    const part = (t: Tensor, from: number, to: number): Tensor => evaluatePrimitive("slice", [t], { starts: [from, 0], limits: [to, t.shape[1]!], strides: [1, 1] }, "device")[0]!;
+    const at = Math.min(cut, length);
+    const run = <P extends PrimitiveName>(op: P, operands: readonly Tensor[], params: Params<P>): Tensor => {
+      const first = evaluatePrimitive(op, operands.map((t) => part(t, 0, at)), params, "device");
+      return evaluatePrimitive(op, [...operands.map((t) => part(t, at, length)), ...first], params, "device")[0]!;
+    };
+    const matrix = { x: "km", w: "kn", out: "mn", k: "k" };
+    expect(run("dot", [x, w], matrix)).toEqual(evaluatePrimitive("dot", [x, w], matrix, "device")[0]);
+    const columns = { kind: "sum", axes: [0], order: "sequential" } as const;
+    expect(run("reduce", [x], columns)).toEqual(evaluatePrimitive("reduce", [x], columns, "device")[0]);
+  }), { numRuns: 100 });
+});
+
+test("a blocked sum starts its total from the initial value, in binary64", () => {
+  const x = tensor("f32", [3], [2 ** -30, 2 ** -31, 1]);
+  const sum = (...initial: number[]) => evaluatePrimitive("reduce", [x, ...initial.map((value) => tensor("f32", [], [value]))], { kind: "sum", axes: [0], order: "blocked" }, "device")[0]!.data[0];
+  expect(sum(-1)).toBe(Math.fround(Math.fround(1 + 2 ** -30) - 1));
+  expect(sum(2 ** -24)).toBe(1);
+  expect(sum(2 ** -23)).toBe(1 + 2 ** -23);
 });
 
 const f32 = (...shape: number[]): TensorType => ({ dtype: "f32", shape });
@@ -102,6 +130,8 @@ test.each<[PrimitiveName, readonly TensorType[], Params<PrimitiveName>, RegExp]>
   ["add", [f32(2), f32(3)], {}, /shape \[3\], wanted \[2\]/],
   ["and", [f32(2), f32(2)], {}, /and is not defined for f32\[2\]/],
   ["select", [f32(2), f32(2), f32(2)], {}, /condition is f32\[2\], wanted bool/],
+  ["dot", [f32(2, 3), f32(3, 5), f32(5, 2)], { x: "mk", w: "kn", out: "mn", k: "k" }, /initial sums are f32\[5,2\], the result is f32\[2,5\]/],
+  ["reduce", [f32(2, 3), f32(2)], { kind: "max", axes: [1], order: "sequential" }, /only sums have initial values/],
   ["reduce", [f32(2, 3)], { kind: "sum", axes: [1, 0], order: "sequential" }, /not ascending/],
   ["reduce", [f32(2, 0)], { kind: "max", axes: [1], order: "sequential" }, /no elements/],
   ["reduce", [f32(2, 3)], { kind: "max", axes: [1], order: "blocked" }, /order blocked/],
@@ -116,7 +146,8 @@ test.each<[PrimitiveName, readonly TensorType[], Params<PrimitiveName>, RegExp]>
   ["concat", [f32(2, 2), f32(2, 3)], { axis: 0 }, /concat along axis 0/],
   ["gather", [f32(2), f32(2)], {}, /indices is f32\[2\], wanted i32 or i64/],
   ["scatter", [f32(4, 2), { dtype: "i64", shape: [3] }, f32(3, 3)], { kind: "add" }, /updates has shape \[3,3\], wanted \[3,2\]/],
-  ["random_bits", [f32()], { shape: [2] }, /seed is f32\[\], wanted i64/],
+  ["random_bits", [f32()], { shape: [2] }, /seeds is f32\[\], wanted i64/],
+  ["random_bits", [{ dtype: "i64", shape: [3] }], { shape: [2, 3] }, /seeds i64\[3\] is not the first part of \[2,3\]/],
 ])("%s refuses a wrong use", (op, inputs, params, message) => {
   expect(() => inferTypes(op, inputs, params)).toThrow(InputError);
   expect(() => inferTypes(op, inputs, params)).toThrow(message);

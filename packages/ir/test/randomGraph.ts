@@ -38,6 +38,17 @@ const steps: readonly Step[] = [
   (b, d, x, pool) => b.apply(d.pick(["add", "sub", "mul", "div"] as const), [x, d.pick(pool.filter((y) => y.type.shape.join() === x.type.shape.join()))], {}),
   (b, d, x) => b.apply("reduce", [x], { kind: d.pick(["sum", "max"] as const), axes: someAxes(d, rankOf(x)), order: "sequential" }),
   (b, d, x) => b.apply("reduce", [x], { kind: "sum", axes: someAxes(d, rankOf(x)), order: "blocked" }),
+  (b, d, x, pool) => {
+    const axes = someAxes(d, rankOf(x));
+    const shape = x.type.shape.filter((_, axis) => !axes.includes(axis));
+    const initial = pool.find((y) => y.type.shape.join() === shape.join()) ?? b.constant(drawTensor(d, "f32", shape));
+    return b.apply("reduce", [x, initial], { kind: "sum", axes, order: d.pick(["sequential", "blocked"] as const) });
+  },
+  (b, d, x) => {
+    const letters = "abcdef".slice(0, rankOf(x));
+    const params = { x: letters, w: `${letters.slice(1)}z`, out: `${letters[0]}z`, k: letters.slice(1) };
+    return b.apply("dot", [x, b.constant(drawTensor(d, "f32", [...x.type.shape.slice(1), 2])), b.constant(drawTensor(d, "f32", [x.type.shape[0]!, 2]))], params);
+  },
   (b, d, x) => b.apply("cumsum", [x], { axis: 0, exclusive: d.int(0, 1) === 1, reverse: d.int(0, 1) === 1 }),
   (b, d, x) => b.apply("reverse", [x], { axes: someAxes(d, rankOf(x)) }),
   (b, d, x) => b.apply("slice", [x], { starts: x.type.shape.map(() => 0), limits: x.type.shape.map((extent) => d.int(1, extent)), strides: x.type.shape.map(() => d.int(1, 2)) }),

@@ -1,7 +1,7 @@
 /** @file Random operands and parameters for every primitive; a new primitive without a sample does not compile. */
 import { allocate, dtypes, elementCount, elementwiseDefined, elementwiseOps, tensor, type Dtype, type Tensor } from "@systole/base";
 import fc from "fast-check";
-import { GraphBuilder, primitiveNames, type Graph, type Params, type PrimitiveName, type Value } from "../src/index.ts";
+import { GraphBuilder, inferTypes, primitiveNames, type Graph, type Params, type PrimitiveName, type Value } from "../src/index.ts";
 import { elementwisePrimitiveNames, type ElementwisePrimitiveName } from "../src/primitives/elementwise.ts";
 
 export interface Sample<P extends PrimitiveName = PrimitiveName> {
@@ -161,6 +161,12 @@ export function drawWhile(d: Draw): Sample<"while"> {
   return { inputs: operands, params: { condition: condition.build("condition"), body: b.build("body"), consts: 2 } };
 }
 
+/** The operands, at times with what their sums start from. */
+function perhapsFrom(d: Draw, op: "dot" | "conv" | "reduce", inputs: readonly Tensor[], params: Params<typeof op>): readonly Tensor[] {
+  const [result] = inferTypes(op, inputs, params);
+  return d.int(0, 1) === 0 ? inputs : [...inputs, drawTensor(d, result!.dtype, result!.shape)];
+}
+
 const others: { readonly [P in Exclude<PrimitiveName, ElementwisePrimitiveName>]: (d: Draw) => Sample<P> } = {
   dot(d) {
     const dtype = d.pick(["f32", "f64", "i32", "i64"] as const);
@@ -169,7 +175,7 @@ const others: { readonly [P in Exclude<PrimitiveName, ElementwisePrimitiveName>]
     const labels = (text: string): string => shuffled(d, [...text]).join("");
     const params = { x: labels(letters.batch + letters.rows + letters.k), w: labels(letters.batch + letters.columns + letters.k), out: labels(letters.batch + letters.rows + letters.columns), k: labels(letters.k) };
     const operand = (text: string): Tensor => drawTensor(d, dtype, [...text].map((letter) => extent.get(letter)!));
-    return { inputs: [operand(params.x), operand(params.w)], params };
+    return { inputs: perhapsFrom(d, "dot", [operand(params.x), operand(params.w)], params), params };
   },
   conv(d) {
     const dtype = d.pick(["f32", "f64", "i32", "i64"] as const);
@@ -183,14 +189,15 @@ const others: { readonly [P in Exclude<PrimitiveName, ElementwisePrimitiveName>]
     };
     const extent = new Map([..."niog"].map((letter) => [letter, d.int(0, 3)]));
     const operand = (text: string, least: number): Tensor => drawTensor(d, dtype, [...text].map((label) => extent.get(label) ?? d.int(least, 4)));
-    return { inputs: [operand(params.x, 0), operand(params.w, 1)], params };
+    return { inputs: perhapsFrom(d, "conv", [operand(params.x, 0), operand(params.w, 1)], params), params };
   },
   convert: (d) => ({ inputs: [drawTensor(d, anyDtype(d), drawShape(d))], params: { dtype: anyDtype(d) } }),
   reduce(d) {
     const kind = d.pick(["sum", "prod", "max", "min"] as const);
     const order = kind === "sum" ? d.pick(["sequential", "blocked"] as const) : "sequential";
     const x = drawTensor(d, order === "blocked" ? d.pick(["f32", "f64"] as const) : numeric(d), drawShape(d, d.int(0, 3), kind === "max" || kind === "min" ? 1 : 0));
-    return { inputs: [x], params: { kind, axes: axesOf(d, x.shape.length), order } };
+    const params = { kind, axes: axesOf(d, x.shape.length), order };
+    return { inputs: kind === "sum" ? perhapsFrom(d, "reduce", [x], params) : [x], params };
   },
   argreduce: unary<"argreduce">((d, x) => ({ kind: d.pick(["max", "min"] as const), axis: d.int(0, x.shape.length - 1), dtype: d.pick(["i64", "i32"] as const), last: d.int(0, 1) === 1 }), 1, numeric),
   window_reduce(d) {
@@ -241,7 +248,10 @@ const others: { readonly [P in Exclude<PrimitiveName, ElementwisePrimitiveName>]
     const shape = drawShape(d, d.int(1, 3));
     return { inputs: [], params: { dtype: numeric(d), shape, axis: d.int(0, shape.length - 1) } };
   },
-  random_bits: (d) => ({ inputs: [tensor("i64", [], [d.int(-1000, 1000)])], params: { shape: drawShape(d) } }),
+  random_bits(d) {
+    const shape = drawShape(d);
+    return { inputs: [drawTensor(d, "i64", shape.slice(0, d.int(0, shape.length)))], params: { shape } };
+  },
   scan: drawScan, cond: drawCond, while: drawWhile,
   stop_gradient: (d) => ({ inputs: [drawTensor(d, anyDtype(d), drawShape(d))], params: {} }),
 };

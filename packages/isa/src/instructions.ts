@@ -148,9 +148,9 @@ export const instructions = {
   halt: instruction({ opcode: 0x16, unit: "controller", doc: "Ends the program. Only in the main routine. A main routine that runs past its last instruction, with neither halt nor a finished judgement there, is a fault.", meaning: ["stop"], fields: {} }),
   // ---- data transfer -------------------------------------------------------------------------------------------
   ld: instruction({
-    opcode: 0x20, unit: "load", doc: "Copies the points of the source's space to the data cache, from external memory or from another place in the data cache, which must not overlap the target. Points that lie outside a `pad` dimension get `fill`; points cut off are not touched.",
+    opcode: 0x20, unit: "load", doc: "Copies the points of the source's space to the data cache or, as sums to go on from, to the accumulators; from external memory or from another place in the data cache, which must not overlap the target. Points that lie outside a `pad` dimension get `fill`; points cut off are not touched.",
     meaning: ["for every point: target[point] = inside ? source[point] : fill"],
-    fields: { target: bits(8, 6, "generator", "data cache side"), source: bits(14, 6, "generator", "external or data cache side"), fill: bits(20, 32, "bits", "low 32 bits of the fill value", { default: 0 }), ...guard(52) },
+    fields: { target: bits(8, 6, "generator", "data cache or accumulator side"), source: bits(14, 6, "generator", "external or data cache side"), fill: bits(20, 32, "bits", "low 32 bits of the fill value", { default: 0 }), ...guard(52) },
   }),
   st: instruction({
     opcode: 0x21, unit: "store", doc: "Copies the points of the target's space from the data cache, to external memory or to another place in the data cache, which must not overlap the source. Points outside a limit are not written.",
@@ -175,7 +175,7 @@ export const instructions = {
   // ---- computation ---------------------------------------------------------------------------------------------
   gemm: instruction({
     opcode: 0x30, unit: "array", doc: "A block of a contraction: rows x columns sums over `contracted` dimensions. The dimensions of the space are: `rows` row dimensions, then `contracted` dimensions (slowest first), then one dimension of columns. Array passes take R consecutive k of the flattened contracted dimensions; columns beyond C are taken in panels, interleaved inside each k tile.",
-    meaning: ["for every row m, column n: s = start ? +0 : out[m][n]", "for k ascending: s = round(s + round(x[m][k] * w[k][n]))", "out[m][n] = s", "start is true when the index of every level in `start` is 0"],
+    meaning: ["for every row m, column n: s = start ? +0 : out[m][n]", "for k ascending: s = round(s + round(x[m][k] * w[k][n]))", "out[m][n] = s", "start is true when the index of every level in `start` is 0, unless `continues`"],
     fields: {
       x: bits(8, 6, "generator", "left operand in the data cache; its space is the space of the block"),
       w: bits(14, 6, "generator", "right operand in the data cache, same space"),
@@ -184,13 +184,14 @@ export const instructions = {
       contracted: bits(29, 3, "dimensions", "number of contracted dimensions"),
       dataflow: named(32, 1, ["weight-stationary", "output-stationary"], "which operand stays in the array"),
       start: bits(33, 8, "level mask", "a block starts from +0 when these indices are 0; with an empty mask always"),
+      continues: bits(41, 1, "flag", "1: a block never starts from +0; the mask is empty then", { default: 0 }),
       ...guard(52),
     },
   }),
   vec: instruction({
     opcode: 0x31, unit: "vector", doc: "One pass of the vector unit: `streams` operands, `stages` chained operations (the `vop` words that follow), then optionally a reduction over the last `reduced` dimensions. With no stage the first stream passes through. Streams and target lie in the data cache or the accumulators; all have the same space.",
     meaning: ["for every point: v = chain(streams at point)", "no reduction: target[point] = v", "reduction: target[kept point] = fold of v over the reduced points ascending, continued from target unless start",
-      "start is true when the index of every level in `start` is 0", "blocked: the order of docs/numerics.md; the whole stream must be in one instruction"],
+      "start is true when the index of every level in `start` is 0, unless `continues`", "blocked: the order of docs/numerics.md; the whole stream must be in one instruction"],
     fields: {
       target: bits(8, 6, "generator", "result; for a reduction its strides of reduced dimensions are 0"),
       streams: bits(14, 3, "streams", "number of operands, 0 to 6"),
@@ -201,6 +202,7 @@ export const instructions = {
       reduced: bits(61, 3, "dimensions", "number of reduced dimensions", { default: 0 }),
       order: named(64, 1, ["sequential", "blocked"], "order of a sum", { default: 0 }),
       start: bits(65, 8, "level mask", "the reduction starts anew when these indices are 0; with an empty mask always", { default: 0 }),
+      continues: bits(89, 1, "flag", "1: the reduction never starts anew; the mask is empty then", { default: 0 }),
       first: bits(73, 8, "level mask", "execute only in iterations in which the index of every level in the mask is 0", { default: 0 }),
       last: bits(81, 8, "level mask", "execute only in iterations in which every level in the mask is in its last iteration", { default: 0 }),
     },

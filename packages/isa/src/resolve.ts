@@ -14,7 +14,7 @@ import { immediateRegister, ioNames, reductionNames, scalarOperationNames, type 
 import { limits } from "./machine.ts";
 import { forget, newRegisters, scalarRegister, setBuffer, setDimension, setGenerator, setRing, setRow, setSteps, setStrides, useGenerator, type Registers, type UsedGenerator } from "./registers.ts";
 import { demand, refuse, type Site } from "./refuse.ts";
-import type { ResolvedGenerator, ResolvedProgram, ResolvedRoutine, ResolvedStage, ResolvedStep, StageSource } from "./resolved.ts";
+import type { ResolvedGenerator, ResolvedProgram, ResolvedRoutine, ResolvedStage, ResolvedStep, StageSource, Start } from "./resolved.ts";
 import { fieldBits, fieldNumber as n, float64OfBits, levelsOfMask } from "./values.ts";
 
 export function resolveImage(image: Image): ResolvedProgram {
@@ -146,7 +146,7 @@ function resolveOne(r: Registers, site: Site, i: Simple, openLevels: readonly nu
       const [w, out] = [sameSpace(site, x, used(i.w)), sameSpace(site, x, used(i.out))];
       return {
         kind: "gemm", ...base(site, i, [x.generator, w, out]), space: x.space, x: x.generator, w, out, rows: n(i.rows), contracted: n(i.contracted),
-        dataflow: n(i.dataflow) === 0 ? "weight-stationary" : "output-stationary", start: levelsOfMask(i.start),
+        dataflow: n(i.dataflow) === 0 ? "weight-stationary" : "output-stationary", start: startOf(site, i),
       };
     }
     case "vop": return refuse(site, "vop without a vec before it");
@@ -170,8 +170,14 @@ function resolveVector(r: Registers, site: Site, i: InstructionOf<"vec">, words:
   return {
     kind: "vector", ...base(site, i, [...streams, target.generator]), space: target.space, streams, target: target.generator, stages,
     reduction: reductionNames[n(i.reduction)] ?? refuse(site, `reduction ${i.reduction} does not exist`),
-    reduced: n(i.reduced), order: n(i.order) === 0 ? "sequential" : "blocked", start: levelsOfMask(i.start),
+    reduced: n(i.reduced), order: n(i.order) === 0 ? "sequential" : "blocked", start: startOf(site, i),
   };
+}
+
+function startOf(site: Site, { start, continues }: InstructionOf<"gemm"> | InstructionOf<"vec">): Start {
+  if (n(continues) === 0) return levelsOfMask(start);
+  demand(n(start) === 0, site, () => "a sum that continues in any case has a start mask; it must be empty");
+  return "never";
 }
 
 function resolveStage(site: Site, word: InstructionOf<"vop">): ResolvedStage {

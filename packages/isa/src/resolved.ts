@@ -59,6 +59,9 @@ export type StageSource =
   | { readonly kind: "coordinate"; readonly dimension: number }
   | { readonly kind: "immediate"; readonly value: number | bigint };
 
+/** The levels at whose first iterations a sum starts anew; with none of them always. */
+export type Start = readonly number[] | "never";
+
 export interface ResolvedStage {
   readonly operation: ElementwiseName;
   readonly sources: readonly StageSource[];
@@ -81,11 +84,11 @@ export type ResolvedStep =
   | (ResolvedBase & { readonly kind: "fill"; readonly space: ResolvedSpace; readonly target: ResolvedGenerator; readonly value: number })
   | (ResolvedBase & {
       readonly kind: "gemm"; readonly space: ResolvedSpace; readonly x: ResolvedGenerator; readonly w: ResolvedGenerator; readonly out: ResolvedGenerator;
-      readonly rows: number; readonly contracted: number; readonly dataflow: "weight-stationary" | "output-stationary"; readonly start: readonly number[];
+      readonly rows: number; readonly contracted: number; readonly dataflow: "weight-stationary" | "output-stationary"; readonly start: Start;
     })
   | (ResolvedBase & {
       readonly kind: "vector"; readonly space: ResolvedSpace; readonly streams: readonly ResolvedGenerator[]; readonly target: ResolvedGenerator; readonly stages: readonly ResolvedStage[];
-      readonly reduction: ReductionName; readonly reduced: number; readonly order: "sequential" | "blocked"; readonly start: readonly number[];
+      readonly reduction: ReductionName; readonly reduced: number; readonly order: "sequential" | "blocked"; readonly start: Start;
     })
   | { readonly kind: "scalar"; readonly address: number; readonly operation: string; readonly target: number; readonly a: number; readonly b: number; readonly immediate: number }
   | { readonly kind: "move"; readonly address: number; readonly register: number; readonly generator: ResolvedGenerator; readonly rowed: readonly ResolvedGenerator[]; readonly direction: "to-register" | "to-memory" };

@@ -76,7 +76,7 @@ describe("assembly", () => {
 
   it("reads like this", () => {
     const gemm = assembleInstruction("gemm x=a3 w=a5 out=a9 rows=2 contracted=1 dataflow=weight-stationary start=0b0100");
-    expect(gemm).toEqual({ op: "gemm", x: 3, w: 5, out: 9, rows: 2, contracted: 1, dataflow: 0, start: 4, first: 0, last: 0 });
+    expect(gemm).toEqual({ op: "gemm", x: 3, w: 5, out: 9, rows: 2, contracted: 1, dataflow: 0, start: 4, continues: 0, first: 0, last: 0 });
     expect(disassembleInstruction(gemm)).toBe("gemm x=a3 w=a5 out=a9 rows=2 contracted=1 dataflow=weight-stationary start=0b0100");
     expect(assembleInstruction("vop operation=add a=stream0 b=immediate operands=f32 dtype=f32 immediate=0x3ff0000000000000")).toMatchObject({ a: 0, b: 24, immediate: 0x3ff0000000000000n });
   });

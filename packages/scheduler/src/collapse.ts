@@ -1,5 +1,5 @@
 /** @file Merges neighbouring dimensions of a kernel that every access walks as one, and drops dimensions of extent 1. */
-import type { Access, Chain, Coordinate, Engine, Kernel, Stage } from "./kernel.ts";
+import { engineReads, initialOf, type Access, type Chain, type Coordinate, type Engine, type Kernel, type Stage } from "./kernel.ts";
 import { mergeAxes } from "./view.ts";
 
 export function collapseKernel(kernel: Kernel): Kernel {
@@ -12,8 +12,8 @@ export function collapseKernel(kernel: Kernel): Kernel {
 }
 
 function accessesOf(kernel: Kernel): readonly Access[] {
-  const engine = kernel.engine;
-  const own = engine.kind === "contraction" ? [engine.x, engine.w] : engine.kind === "reduction" ? engine.chain.streams : [];
+  const { engine } = kernel;
+  const own = engine.kind === "contraction" || engine.kind === "reduction" ? engineReads(engine) : [];
   return [...own, ...kernel.epilogue.streams, kernel.output];
 }
 
@@ -74,8 +74,10 @@ function removeDim(kernel: Kernel, dim: number): Kernel {
 export function mapAccesses(kernel: Kernel, map: (access: Access) => Access): Kernel {
   const chain = (c: Chain): Chain => ({ ...c, streams: c.streams.map(map) });
   const engine = kernel.engine;
-  const mapped: Engine = engine.kind === "contraction" ? { ...engine, x: map(engine.x), w: map(engine.w) }
-    : engine.kind === "reduction" ? { ...engine, chain: chain(engine.chain) }
+  const [initial] = initialOf(engine).map(map);
+  const sums = initial === undefined ? {} : { initial };
+  const mapped: Engine = engine.kind === "contraction" ? { ...engine, ...sums, x: map(engine.x), w: map(engine.w) }
+    : engine.kind === "reduction" ? { ...engine, ...sums, chain: chain(engine.chain) }
     : engine.kind === "gather" ? { ...engine, rows: map(engine.rows), index: map(engine.index) }
     : engine.kind === "scatter" ? { ...engine, updates: map(engine.updates), index: map(engine.index) }
     : engine;

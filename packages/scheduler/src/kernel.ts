@@ -76,10 +76,10 @@ export type Reduction = "sum" | "prod" | "max" | "min" | "argmax" | "argmin" | "
 
 export type Engine =
   | { readonly kind: "none" }
-  /** On the array. `classes[dim]`: batch, row, column, contracted. */
-  | { readonly kind: "contraction"; readonly x: Access; readonly w: Access; readonly classes: readonly ("batch" | "row" | "column" | "contracted")[] }
-  /** On the vector unit, over the dimensions `parallel..`. */
-  | { readonly kind: "reduction"; readonly reduction: Reduction; readonly order: "sequential" | "blocked"; readonly chain: Chain; readonly dtype: Dtype }
+  /** On the array. `classes[dim]`: batch, row, column, contracted. `initial`: what the sums go on from, over the parallel dimensions; +0 without. */
+  | { readonly kind: "contraction"; readonly x: Access; readonly w: Access; readonly initial?: Access; readonly classes: readonly ("batch" | "row" | "column" | "contracted")[] }
+  /** On the vector unit, over the dimensions `parallel..`. `initial` as for contractions, for sums. */
+  | { readonly kind: "reduction"; readonly reduction: Reduction; readonly order: "sequential" | "blocked"; readonly chain: Chain; readonly initial?: Access; readonly dtype: Dtype }
   /** Rows of `rows` looked up by `index`: dimension 0 is the row of the result. */
   | { readonly kind: "gather"; readonly rows: Access; readonly index: Access; readonly rowCount: number }
   /** Rows of the output, looked up by `index` over dimension 0, are overwritten by updates or combined with them one after the other. */
@@ -105,12 +105,17 @@ export function macsOf(kernel: Kernel): number {
   return kernel.engine.kind === "contraction" || kernel.multiplies === true ? kernel.dims.reduce((product, dim) => product * dim.extent, 1) : 0;
 }
 
+/** What the sums of an engine go on from: one access or none. */
+export function initialOf(engine: Engine): readonly Access[] {
+  return (engine.kind === "contraction" || engine.kind === "reduction") && engine.initial !== undefined ? [engine.initial] : [];
+}
+
 /** What the engine reads, one entry per access. */
 export function engineReads(engine: Engine): readonly Access[] {
   switch (engine.kind) {
     case "none": return [];
-    case "contraction": return [engine.x, engine.w];
-    case "reduction": return engine.chain.streams;
+    case "contraction": return [engine.x, engine.w, ...initialOf(engine)];
+    case "reduction": return [...engine.chain.streams, ...initialOf(engine)];
     case "gather": return [engine.rows, engine.index];
     case "scatter": return [engine.updates, engine.index];
   }

@@ -1,6 +1,6 @@
 /** @file The schedule as text: memory plan, then each kernel as its loop nest. */
 import { formatType } from "@systole/base";
-import type { Access, Chain, Source } from "./kernel.ts";
+import { initialOf, type Access, type Chain, type Source } from "./kernel.ts";
 import type { Buffer, Operand, Schedule, TiledKernel } from "./schedule.ts";
 
 export function printSchedule(schedule: Schedule): string {
@@ -36,6 +36,11 @@ export function printKernel(tiled: TiledKernel): string[] {
   const close = (kind: string) => { depth -= tiled.levels.filter((l) => l.kind === kind).length; };
   open("parallel");
   tiled.operands.filter((o) => o.role === "epilogue").forEach(load);
+  for (const initial of initialOf(kernel.engine)) {
+    open("panel");
+    say(`sums go on from ${printAccess(initial, tiled)} -> ${printBuffer(tiled.sums!)}`);
+    close("panel");
+  }
   open("reduced");
   tiled.operands.filter((o) => o.role !== "epilogue").forEach(load);
   open("panel");

@@ -123,10 +123,10 @@ export class TilingSearch {
 }
 
 /** A contraction as a sum of products on the vector unit: in the same order, and so with the same bits. */
-function onVectorUnit(kernel: Kernel, { x, w }: Extract<Engine, { kind: "contraction" }>): Kernel {
+function onVectorUnit(kernel: Kernel, { x, w, initial }: Extract<Engine, { kind: "contraction" }>): Kernel {
   const product: Stage = { operation: "mul", sources: [{ kind: "stream", index: 0 }, { kind: "stream", index: 1 }], operands: "f32", dtype: "f32" };
   const chain: Chain = { streams: [x, w], stages: [product], dtype: "f32" };
-  return { ...kernel, engine: { kind: "reduction", reduction: "sum", order: "sequential", chain, dtype: "f32" }, multiplies: true };
+  return { ...kernel, engine: { kind: "reduction", reduction: "sum", order: "sequential", chain, ...(initial === undefined ? {} : { initial }), dtype: "f32" }, multiplies: true };
 }
 
 /** Whether the vector unit is done long before a row has crossed the array, even where short runs leave lanes empty. */

@@ -23,6 +23,8 @@ export interface DifferentiateOptions extends CompileOptions, LossChoice {
   readonly freeze?: readonly string[];
   /** Of the masks of Dropout in training form. */
   readonly seed?: number;
+  /** For masks: which axis of an input counts the samples, where it is not the one that a batch is bound to. */
+  readonly sampleAxes?: Readonly<Record<string, number>>;
   /** Also the Gauss-Newton product with a direction. */
   readonly product?: boolean;
   /** Cheap values of the forward pass are computed again where derivatives read them instead of being kept; no bit changes. */
@@ -42,7 +44,7 @@ export interface Derivatives extends Compiled {
 }
 
 export function differentiate(bytes: Uint8Array, machine: Machine, options: DifferentiateOptions): Derivatives {
-  const model = importModel(bytes, { dropout: { seed: BigInt(options.seed ?? 0), varying: false }, ...options });
+  const model = importModel(bytes, { dropout: { seed: BigInt(options.seed ?? 0), varying: false, ...(options.sampleAxes === undefined ? {} : { sampleAxes: options.sampleAxes }) }, ...options });
   const { network, losses } = attachLosses(model, options, (name) => options.lossTypes?.get(name) ?? (name === targetName ? options.target : undefined));
   const parameters = trainableParameters(network, options.freeze ?? []);
   if (parameters.length === 0) fail("E0209", "the model has no trainable parameters", {}, ["Trainable are float initializers except running statistics; --freeze takes some away."]);

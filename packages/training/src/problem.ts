@@ -3,7 +3,7 @@
  * every algorithm is made of.
  */
 import { elementCount, fail, type TensorType } from "@systole/base";
-import { gaussNewton, GraphBuilder, lossGradient, lossGraph, nextValueId, parametersAsInputs, splitGraph, type Graph, type GraphInput, type LossPiece, type Node, type TensorPart, type Value } from "@systole/ir";
+import { continueSums, gaussNewton, GraphBuilder, lossGradient, lossGraph, nextValueId, parametersAsInputs, splitGraph, type Graph, type LossPiece, type TensorPart, type Value } from "@systole/ir";
 
 /** An input of the network or of a loss that each sample has a piece of. */
 export interface SampleInput {
@@ -22,8 +22,8 @@ export interface Problem {
   /** Names of the parameters that are trained. */
   readonly trained: readonly string[];
   readonly samples: readonly SampleInput[];
-  /** Scalars of the program for inputs f32[] of the network: `iteration` counts the outer steps, `m` is the micro-batch. Products must not depend on them. */
-  readonly scalars?: Readonly<Record<string, "iteration" | "m">>;
+  /** Inputs of the network that random masks depend on: `step` f32[], the outer step, and `samples` i32[micro-batch], the numbers of the samples in the data. Products must not read them. */
+  readonly masks?: { readonly step: string; readonly samples: string };
   readonly sampleCount: number;
   readonly microBatch: number;
 }
@@ -121,31 +121,21 @@ function only(graph: Graph, keeps: (name: string) => boolean): Graph {
   return { ...graph, outputs: graph.outputs.filter(({ name }) => keeps(name)) };
 }
 
-/** Outputs PREFIX/NAME become what they were plus inputs BEFORE/NAME. */
+/** Outputs PREFIX/NAME go on from inputs BEFORE/NAME. */
 function added(graph: Graph, prefix: string, beforePrefix: string, names: readonly string[]): Graph {
-  let id = nextValueId(graph);
-  const inputs: GraphInput[] = [];
-  const nodes: Node[] = [];
-  const outputs = graph.outputs.map((output) => {
-    const name = names.find((one) => output.name === prefix + one);
-    if (name === undefined) return output;
-    const before: Value = { id: id++, type: output.value.type, name: beforePrefix + name };
-    const after: Value = { id: id++, type: output.value.type };
-    inputs.push({ name: beforePrefix + name, value: before });
-    nodes.push({ op: "add", inputs: [before, output.value], params: {}, outputs: [after], origin: { node: output.name, operator: "accumulate" } });
-    return { name: output.name, value: after };
-  });
-  return { ...graph, inputs: [...graph.inputs, ...inputs], nodes: [...graph.nodes, ...nodes], outputs };
+  return continueSums(graph, new Map(names.map((name) => [prefix + name, beforePrefix + name])));
 }
 
 /**
  * Samples by number: inputs of one micro-batch become the whole data, sample axis first, and its rows are looked up by `order`. Where
- * the data is one micro-batch it is taken as it stands.
+ * the data is one micro-batch it is taken as it stands. Masks are told the same numbers.
  */
 function gathered(problem: Problem, graph: Graph): Graph {
-  const { samples, sampleCount, microBatch } = problem;
-  const used = samples.filter(({ name }) => graph.inputs.some((input) => input.name === name));
-  if (used.length === 0) return graph;
+  const { samples, sampleCount, microBatch, masks } = problem;
+  const inputs = new Map(graph.inputs.map(({ name, value }) => [name, value]));
+  const used = samples.filter(({ name }) => inputs.has(name));
+  const numbered = masks !== undefined && inputs.has(masks.samples);
+  if (used.length === 0 && !numbered) return graph;
   // New nodes define the values that the graph knows as its inputs.
   const b = new GraphBuilder();
   const wholes = new Map(used.map(({ name, type, axis }) => [name, b.input(name, { dtype: type.dtype, shape: [sampleCount, ...type.shape.filter((_, a) => a !== axis)] })]));
@@ -156,18 +146,14 @@ function gathered(problem: Problem, graph: Graph): Graph {
     const rows = order === undefined ? whole : b.apply("gather", [whole, order], {});
     b.output(name, axis === 0 ? rows : b.apply("transpose", [rows], { permutation: type.shape.map((_, a) => (a === axis ? 0 : a < axis ? a + 1 : a)) }));
   }
+  if (numbered) {
+    b.setOrigin({ node: masks.samples, operator: "samples" });
+    b.output(masks.samples, order ?? b.apply("iota", [], { dtype: "i32", shape: [microBatch], axis: 0 }));
+  }
   const looked = b.build(graph.name);
-  const offset = nextValueId(graph);
-  const moved = renumbered(looked, offset, new Map(looked.outputs.flatMap(({ name, value }) => {
-    const input = graph.inputs.find((one) => one.name === name)!.value;
-    return looked.inputs.some((one) => one.value === value) ? [] : [[value, input] as const];
-  })));
-  const plain = new Map(looked.outputs.filter(({ value }) => looked.inputs.some((one) => one.value === value)).map(({ name }) => [name, graph.inputs.find((one) => one.name === name)!.value]));
-  return {
-    ...graph,
-    inputs: [...moved.inputs.map(({ name, value }) => ({ name, value: plain.get(name) ?? value })), ...graph.inputs.filter(({ name }) => !used.some((sample) => sample.name === name))],
-    nodes: [...moved.nodes, ...graph.nodes],
-  };
+  const moved = renumbered(looked, nextValueId(graph), new Map(looked.outputs.map(({ name, value }) => [value, inputs.get(name)!])));
+  const told = new Set(looked.outputs.map(({ name }) => name));
+  return { ...graph, inputs: [...moved.inputs, ...graph.inputs.filter(({ name }) => !told.has(name))], nodes: [...moved.nodes, ...graph.nodes] };
 }
 
 /** The graph with other values: those in `replaced`, the others with numbers from `offset` on. */

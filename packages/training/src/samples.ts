@@ -44,7 +44,7 @@ export class Samples {
   bind(graph: { readonly inputs: readonly { readonly name: string }[] }, theta: Reference, more: Readonly<Record<string, Binding>> = {}): Record<string, Binding> {
     const known: Record<string, Binding> = {
       ...this.pieces(theta), [orderInput]: { tensor: orderInput, row: "m" }, ...Object.fromEntries(this.problem.samples.map(({ name }) => [name, { tensor: name }])),
-      ...Object.fromEntries(Object.entries(this.problem.scalars ?? {}).map(([input, scalar]) => [input, { scalar }])), ...Object.fromEntries(this.#extras), ...more,
+      ...(this.problem.masks === undefined ? {} : { [this.problem.masks.step]: { scalar: "iteration" } }), ...Object.fromEntries(this.#extras), ...more,
     };
     return Object.fromEntries(graph.inputs.map(({ name }) => [name, known[name] ?? fail("E0601", `nothing is known for input "${name}"`, { value: name })]));
   }

@@ -91,7 +91,10 @@ class Extension {
   }
 }
 
-/** The graph's gradients are of the mean over B samples: the sample's own is B times its part, and the mean of the squares B times the sum of squared parts. */
+/**
+ * The graph's gradients are of the mean over B samples: the sample's own is B times its part, and the mean of the squares B times the sum of squared parts. The
+ * factor stands inside the sum, which then goes on over micro-batches.
+ */
 function squareOf(extension: Extension, defined: ReadonlyMap<Value, Node>, value: Value): Value | undefined {
   const node = defined.get(value);
   if (isNode(node, "reshape") || isNode(node, "transpose")) {
@@ -105,10 +108,10 @@ function squareOf(extension: Extension, defined: ReadonlyMap<Value, Node>, value
     // One contracted axis, the first of both operands, as long as the batch.
     const overSamples = k.length === 1 && lettersX.indexOf(k) === 0 && lettersW.indexOf(k) === 0 && x.type.shape[0] === microBatch;
     if (!overSamples) return undefined;
-    return extension.times(extension.add(node, [extension.square(x, node.origin), extension.square(dy, node.origin)], value.type), microBatch, node.origin);
+    return extension.add(node, [extension.square(x, node.origin), extension.times(extension.square(dy, node.origin), microBatch, node.origin)], value.type);
   }
   if (isNode(node, "reduce") && node.params.kind === "sum" && node.params.axes.length === 1 && node.params.axes[0] === 0 && node.inputs[0]!.type.shape[0] === microBatch) {
-    return extension.times(extension.add(node, [extension.square(node.inputs[0]!, node.origin)], value.type), microBatch, node.origin);
+    return extension.add(node, [extension.times(extension.square(node.inputs[0]!, node.origin), microBatch, node.origin)], value.type);
   }
   return undefined;
 }

@@ -1,11 +1,11 @@
 /**
  * @file The two orders of a reduction, defined once for the evaluator, the compiler and the device.
  *
- * sequential: ascending, one rounded addition per element, from +0.
+ * sequential: ascending, one rounded addition per element, from +0 or an initial value.
  * blocked:    the stream is cut into blocks of `blockLength` elements; in a block, `partialSums` interleaved
  *             partial sums (element e goes to partial e mod partialSums, each from +0), then a fixed binary tree
  *             (partial j += partial j + h for h = partialSums/2, ..., 1); the block sums are added in order in
- *             float64 from +0 and rounded to the element type at the end.
+ *             float64 from +0 or an initial value, and rounded to the element type at the end.
  */
 
 /** At least as many as the widest vector unit has lanes; a power of two. */
@@ -27,9 +27,9 @@ export function reductionOrder(shape: readonly number[], axes: readonly number[]
 }
 
 /** The sum of one stream in blocked order; `round` rounds to the element type (Math.fround for f32). */
-export function blockedSum(length: number, at: (index: number) => number, round: (x: number) => number): number {
+export function blockedSum(length: number, at: (index: number) => number, round: (x: number) => number, initial = 0): number {
   const partial = new Float64Array(partialSums);
-  let total = 0;
+  let total = initial;
   for (let start = 0; start < length; start += blockLength) {
     partial.fill(0);
     const end = Math.min(start + blockLength, length);
@@ -67,17 +67,15 @@ export const foldInteger: Readonly<Record<FoldKind, (value: bigint, element: big
 };
 
 /** A whole stream in sequential order; `length` is at least 1 for max and min. */
-export function sequentialFold(kind: FoldKind, length: number, at: (index: number) => number, round: (x: number) => number): number {
+export function sequentialFold(kind: FoldKind, length: number, at: (index: number) => number, round: (x: number) => number, start = foldStart[kind]): number {
   const step = foldFloat[kind];
-  const start = foldStart[kind];
   let value = start ?? at(0);
   for (let i = start === undefined ? 1 : 0; i < length; i++) value = round(step(value, at(i)));
   return value;
 }
 
-export function sequentialFoldInteger(kind: FoldKind, length: number, at: (index: number) => bigint): bigint {
+export function sequentialFoldInteger(kind: FoldKind, length: number, at: (index: number) => bigint, start: number | bigint | undefined = foldStart[kind]): bigint {
   const step = foldInteger[kind];
-  const start = foldStart[kind];
   let value = start === undefined ? at(0) : BigInt(start);
   for (let i = start === undefined ? 1 : 0; i < length; i++) value = step(value, at(i));
   return value;

@@ -21,6 +21,7 @@ export interface DifferentiateFlags extends CompileFlags, LossFlags {
   readonly vector?: string;
   readonly freeze?: readonly string[];
   readonly seed?: number;
+  readonly sampleAxis?: Readonly<Record<string, number>>;
   readonly rematerialize?: boolean;
   readonly check?: boolean;
   readonly report?: string;
@@ -40,7 +41,7 @@ export function differentiateCommand(terminal: Terminal, path: string, flags: Di
   const start = terminal.now();
   const derivatives = differentiate(readBytes(path), machine, {
     ...compileOptions(path, flags, terminal), ...choice, lossTypes: new Map([...ofLosses].map(([name, { dtype, shape }]) => [name, { dtype, shape }])),
-    product: direction !== undefined || flags.check === true, ...(flags.freeze === undefined ? {} : { freeze: flags.freeze }), ...(flags.rematerialize === true ? { rematerialize: true } : {}), ...(flags.seed === undefined ? {} : { seed: flags.seed }),
+    product: direction !== undefined || flags.check === true, ...(flags.freeze === undefined ? {} : { freeze: flags.freeze }), ...(flags.rematerialize === true ? { rematerialize: true } : {}), ...(flags.seed === undefined ? {} : { seed: flags.seed }), ...(flags.sampleAxis === undefined ? {} : { sampleAxes: flags.sampleAxis }),
   });
   const compileMs = terminal.now() - start;
   derivatives.model.warnings.forEach((warning) => note(terminal, warning));

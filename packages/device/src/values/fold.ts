@@ -93,16 +93,16 @@ function bigStep(operation: FoldName, a: bigint, b: bigint): bigint {
   }
 }
 
-/** The blocked order of docs/numerics.md; always a whole stream. */
+/** The blocked order of docs/numerics.md; always a whole stream, whose total may go on from a value. */
 function blockedFold(memory: Memory): Fold {
   const sums = memory.partialsAddress;
   const clear = (): void => void memory.f32.fill(0, sums / 4, sums / 4 + partialSums);
   let seen = 0;
   let total = 0;
   return {
-    begin: () => {
+    begin: (from) => {
       seen = 0;
-      total = 0;
+      total = Number(from ?? 0);
       clear();
     },
     add: (address, count) => {
@@ -133,9 +133,9 @@ function blockedDoubleFold(memory: Memory): Fold {
     sums.fill(0);
   };
   return {
-    begin: () => {
+    begin: (from) => {
       seen = 0;
-      total = 0;
+      total = Number(from ?? 0);
       sums.fill(0);
     },
     add: (address, count) => {

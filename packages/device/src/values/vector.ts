@@ -137,7 +137,7 @@ function foldStream(chain: Chain, start: boolean): void {
   const elementBytes = bytesOf(plan.dtype);
   const base = chain.bases[targetOf(chain)]!;
   let done = 0;
-  const continued = !start && !step.reduction.startsWith("arg") && step.order !== "blocked";
+  const continued = !start && !step.reduction.startsWith("arg");
   forEachBlock(blocks, position, () => {
     const values = runChain(chain);
     for (let at = 0; at < position.count; ) {

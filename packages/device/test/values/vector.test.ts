@@ -97,7 +97,8 @@ describe("reductions", () => {
   const names = fc.constantFrom<ReductionName>("sum", "prod", "max", "min", "argmax", "argmin", "argmaxlast", "argminlast", "scan", "exclusivescan");
   test("fold the last dimensions in ascending order, anew or continued", () => {
     const extents = fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 0, maxLength: 2 });
-    fc.assert(fc.property(extents, extents, names, fc.boolean(), fc.boolean(), fc.nat(), (kept, reduced, reduction, keptInside, start, seed) => {
+    const starts = fc.constantFrom<VectorStep["start"]>([], [1], "never");
+    fc.assert(fc.property(extents, extents, names, fc.boolean(), starts, fc.nat(), (kept, reduced, reduction, keptInside, start, seed) => {
       const shape = [...kept, ...reduced];
       const memory = newMemory();
       scatterValues(memory, "cache", 1 << 14, seed);
@@ -108,22 +109,24 @@ describe("reductions", () => {
       const scans = reduction.endsWith("scan");
       const targetStrides = shape.map((_, d) => (d < kept.length || scans ? shape.slice(d + 1, scans ? undefined : kept.length).reduce((a, b) => a * b, 1) : 0));
       const target = generator("cache", 262144, targetStrides, reduction.startsWith("arg") ? "i32" : "f32");
-      const step: VectorStep = { ...base, space: space(...shape), streams: [generator("cache", 0, strides), generator("cache", 0, strides)], stages: [stage("mul", [stream(0), immediate(1.5)])], target, reduction, reduced: reduced.length, start: start ? [] : [1] };
-      const want = model(memory, step, kept, reduced, start);
+      const step: VectorStep = { ...base, space: space(...shape), streams: [generator("cache", 0, strides), generator("cache", 0, strides)], stages: [stage("mul", [stream(0), immediate(1.5)])], target, reduction, reduced: reduced.length, start };
+      const want = model(memory, step, kept, reduced, start !== "never" && start.length === 0);
       executeVector(memory, step, Int32Array.of(0, 1, 0, 0, 0, 0, 0, 0));
       for (const [key, value] of want) expect(read(memory, target, key === "" ? [] : key.split(",").map(Number))).toBe(value);
     }), { numRuns: 300 });
   });
-  test("blocked sums follow the fixed tree", () => {
-    for (const [rows, length] of [[1, 20000], [5, 700], [3, 8192], [2, 8193], [4, 64]] as const) {
+  test("blocked sums follow the fixed tree, and start their total from what is there where they continue", () => {
+    for (const start of [[], "never"] as const) for (const [rows, length] of [[1, 20000], [5, 700], [3, 8192], [2, 8193], [4, 64]] as const) {
       const memory = newMemory();
       scatterValues(memory, "cache", rows * length, length);
       const x = generator("cache", 0, [length, 1]);
       const target = generator("cache", 524288, [1, 0]);
-      executeVector(memory, { ...base, order: "blocked", space: space(rows, length), streams: [x], stages: [stage("mul", [stream(0), stream(0)])], target, reduction: "sum", reduced: 1 }, noIndices);
+      const before = Array.from({ length: rows }, (_, r) => Math.fround(1e3 / (r + 3)));
+      before.forEach((value, r) => memory.write("cache", "f32", addressOf(target, [r, 0]), value));
+      executeVector(memory, { ...base, start, order: "blocked", space: space(rows, length), streams: [x], stages: [stage("mul", [stream(0), stream(0)])], target, reduction: "sum", reduced: 1 }, noIndices);
       for (let r = 0; r < rows; r++) {
         const at = (e: number): number => Math.fround(read(memory, x, [r, e]) ** 2);
-        expect(read(memory, target, [r, 0])).toBe(blockedSum(length, at, Math.fround));
+        expect(read(memory, target, [r, 0])).toBe(blockedSum(length, at, Math.fround, start === "never" ? before[r] : 0));
       }
     }
   });

@@ -1,6 +1,6 @@
 /** @file Adds primitives to the graph under construction and knows which values are fixed at import. */
 import { elementCount, fail, formatType, internal, type Tensor, type TensorType } from "@systole/base";
-import { evaluatePrimitive, GraphBuilder, type Graph, type Origin, type Params, type PrimitiveName, type Value } from "@systole/ir";
+import { evaluatePrimitive, GraphBuilder, type Graph, type Node, type Origin, type Params, type PrimitiveName, type Value } from "@systole/ir";
 
 /** A node whose operands are all fixed; it is evaluated when someone asks. */
 interface FixedNode {
@@ -39,6 +39,7 @@ export class Emitter {
   readonly #parameters = new Map<Value, Tensor>();
   readonly #losses: ModelLoss[] = [];
   readonly #readAtImport = new Set<Value>();
+  #watcher: ((node: Node) => void) | undefined;
   #origin: Origin = { node: "", operator: "" };
 
   get origin(): Origin {
@@ -56,6 +57,11 @@ export class Emitter {
   setOrigin(origin: Origin): void {
     this.#origin = origin;
     this.#builder.setOrigin(origin);
+  }
+
+  /** Called with every node that is added from now on. */
+  watch(watcher: (node: Node) => void): void {
+    this.#watcher = watcher;
   }
 
   /** An emitter for a body of structured control, under the same origin. It knows nothing of the values here. */
@@ -89,6 +95,7 @@ export class Emitter {
   applyAll<P extends PrimitiveName>(op: P, inputs: readonly Value[], params: Params<P>): readonly Value[] {
     const outputs = this.#builder.applyAll(op, inputs, params);
     outputs.forEach((value) => checkSize(value.type));
+    this.#watcher?.({ op, inputs, params, outputs, origin: this.#origin });
     if (inputs.every((value) => this.isFixed(value)) && mayBeFixed(op, params)) {
       const node = { op, inputs, params, outputs };
       for (const value of outputs) this.#fixedNodes.set(value, node);

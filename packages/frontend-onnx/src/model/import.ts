@@ -1,15 +1,15 @@
 /** @file From the bytes of a model to a graph: initializers, inputs, nodes in order, outputs; functions and branches are inlined. */
-import { fail, formatType, isFloat, streamSeed, withPlace, type Place, type Tensor, type TensorType } from "@systole/base";
+import { fail, formatType, isFloat, withPlace, type Place, type Tensor, type TensorType } from "@systole/base";
 import type { Graph, Value } from "@systole/ir";
 import { Emitter, type ModelLoss } from "../lowering/emitter.ts";
-import { elementwise, scalar, withNumber } from "../lowering/values.ts";
+import { randomMasks, type BatchInput, type DrawBits, type DropoutMasks } from "../lowering/masks.ts";
 import { findOperator, schemaOf } from "../operators/index.ts";
 import type { FinishBody, ImportBody, ImportedBody } from "../operators/operator.ts";
 import { newestOpset, oldestOpset } from "../operators/schemas.ts";
 import { Attributes } from "./attributes.ts";
 import type { ReadExternal } from "./external.ts";
 import { decodeModelProto, functionDefaults, longToNumber, type AttributeProto, type FunctionProto, type GraphProto, type ModelProto, type NodeProto, type ValueInfoProto } from "./proto.ts";
-import { bindInputs, declaredInput, statedShape, type Bindings, type DeclaredInput } from "./shapes.ts";
+import { batchAxes, bindInputs, declaredInput, statedShape, type Bindings, type DeclaredInput } from "./shapes.ts";
 import { dtypeOf, tensorOf } from "./tensors.ts";
 
 export interface ImportOptions extends Bindings {
@@ -22,15 +22,6 @@ export interface ImportOptions extends Bindings {
   /** Dropout in training form: refused when missing, left out, or with masks that follow from the seed. */
   readonly dropout?: "off" | DropoutMasks;
 }
-
-/** Masks are a function of the seed, the place of the node in the model, the row-major place of the element and, if `varying`, the inputs `dropoutInputs`. */
-export interface DropoutMasks {
-  readonly seed: bigint;
-  readonly varying: boolean;
-}
-
-/** Inputs f32[] of a graph with varying masks, beside those that the model declares: whole numbers, each pair of which gives other masks. */
-export const dropoutInputs = { step: "dropout.step", part: "dropout.part" } as const;
 
 /** An input or output as the model declares it, with the type it has in the graph. */
 export interface ModelValue {
@@ -65,7 +56,7 @@ interface Session {
   nodeCount: number;
   readonly dropout: ImportOptions["dropout"];
   /** Bits for the next Dropout; missing in bodies of loops, where every step would need bits of its own. */
-  readonly bits?: (shape: readonly number[]) => Value;
+  readonly bits?: DrawBits;
 }
 
 /** What the nodes of one graph or function body share. */
@@ -100,7 +91,7 @@ function importProto(bytes: Uint8Array, model: ModelProto, options: ImportOption
   const graph = model.graph!;
   const opsets = opsetsOf(model.opsetImport ?? []);
   const e = new Emitter();
-  const session: Session = { e, functions: functionsOf(bytes, model), external: options.readExternal, nodeCount: 0, dropout: options.dropout, ...(typeof options.dropout === "object" ? { bits: randomMasks(e, options.dropout) } : {}) };
+  const session: Session = { e, functions: functionsOf(bytes, model), external: options.readExternal, nodeCount: 0, dropout: options.dropout };
   const scope: Scope = { values: new Map(), parent: undefined, opsets, attributes: undefined, prefix: "", depth: 0 };
   const initialized = new Set((graph.initializer ?? []).map((one) => one.name ?? ""));
   // Before IR version 4 every initializer also had to be an input.
@@ -111,7 +102,9 @@ function importProto(bytes: Uint8Array, model: ModelProto, options: ImportOption
   const types = bindInputs(declared, options);
   declared.forEach((info, i) => define(scope, info.name ?? "", session.e.input(info.name ?? "", types[i]!)));
   importInitializers(session, scope, graph);
-  importNodes(session, scope, graph.node ?? []);
+  const { dropout } = options;
+  const bits = typeof dropout === "object" ? { bits: randomMasks(e, batchInputs(scope, declared, dropout.sampleAxes), dropout) } : {};
+  importNodes({ ...session, ...bits }, scope, graph.node ?? []);
   const outputs = (graph.output ?? []).map((info) => ({ info, value: lookup(scope, info.name ?? "") }));
   if (outputs.length === 0) fail("E0205", "the graph has no outputs");
   for (const { info, value } of outputs) session.e.output(info.name ?? "", value);
@@ -125,17 +118,14 @@ function importProto(bytes: Uint8Array, model: ModelProto, options: ImportOption
   };
 }
 
-/** The seed of a node's bits is its stream's, moved on by 2^32 a step and by 1 a part. */
-function randomMasks(e: Emitter, { seed, varying }: DropoutMasks): (shape: readonly number[]) => Value {
-  let nodes = 0;
-  let moved: Value | undefined;
-  const whole = (name: string): Value => e.apply("convert", [e.input(name, { dtype: "f32", shape: [] })], { dtype: "i64" });
-  const place = (): Value => elementwise(e, "add", withNumber(e, "mul", whole(dropoutInputs.step), 4294967296n), whole(dropoutInputs.part));
-  return (shape) => {
-    const stream = scalar(e, "i64", streamSeed(seed, nodes++));
-    if (varying) moved ??= place();
-    return e.apply("random_bits", [moved === undefined ? stream : elementwise(e, "add", stream, moved)], { shape: [...shape] });
-  };
+/** The axes that count the samples, as `sampleAxes` says or where a batch is bound. */
+function batchInputs(scope: Scope, inputs: readonly ValueInfoProto[], sampleAxes: Readonly<Record<string, number>> = {}): BatchInput[] {
+  const hasAxis = ([name, axis]: readonly [string, number]): boolean => axis < lookup(scope, name).type.shape.length;
+  const axes = { ...Object.fromEntries(Object.entries(batchAxes(inputs)).filter(hasAxis)), ...sampleAxes };
+  return Object.entries(axes).map(([name, axis]) => {
+    if (!inputs.some((info) => info.name === name)) fail("E0603", `a sample axis is given for "${name}", which is no input`);
+    return hasAxis([name, axis]) ? { value: lookup(scope, name), axis } : fail("E0603", `axis ${axis} of "${name}" shall count the samples, but is of rank ${lookup(scope, name).type.shape.length}`);
+  });
 }
 
 function warningsOf(model: ModelProto, inputs: readonly ValueInfoProto[], options: ImportOptions): string[] {

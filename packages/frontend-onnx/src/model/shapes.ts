@@ -90,6 +90,18 @@ function bindBatch(stated: readonly (Dimension[] | undefined)[], batch: number, 
   });
 }
 
+/** The axis of each input that a batch is bound to: the one that is called so, where there is none the first if it is open, where there is none either simply the first. */
+export function batchAxes(inputs: readonly ValueInfoProto[]): Readonly<Record<string, number>> {
+  const stated = inputs.map((info) => ({ name: info.name ?? "", dimensions: dimensionsOf(info) ?? [undefined] }));
+  const ways: readonly ((dimensions: readonly Dimension[]) => number)[] = [
+    (dimensions) => dimensions.findIndex((dimension) => typeof dimension === "string" && batchNames.test(dimension)),
+    (dimensions) => (dimensions.length > 0 && typeof dimensions[0] !== "number" ? 0 : -1),
+    (dimensions) => (dimensions.length > 0 ? 0 : -1),
+  ];
+  const found = ways.map((way) => stated.map(({ name, dimensions }) => [name, way(dimensions)] as const).filter(([, axis]) => axis >= 0));
+  return Object.fromEntries(found.find((axes) => axes.length > 0) ?? []);
+}
+
 function resolve(dimension: Dimension, axis: number, input: string, batch: number | undefined, symbols: ReadonlyMap<string, number>): number {
   if (typeof dimension === "number") return dimension;
   const extent = dimension === undefined ? (axis === 0 ? batch : undefined) : symbols.get(dimension);

@@ -2,6 +2,7 @@
 import { fail, numbersOf, type Dtype, type Tensor, type TensorType } from "@systole/base";
 import type { Graph, Value } from "@systole/ir";
 import type { Emitter } from "../lowering/emitter.ts";
+import type { DrawBits } from "../lowering/masks.ts";
 import type { Attributes } from "../model/attributes.ts";
 import type { GraphProto } from "../model/proto.ts";
 
@@ -25,8 +26,7 @@ export interface Call {
 
 /** Dropout in training form: left out, or with random numbers. */
 export type Dropout = "off" | {
-  /** 32 bits an element, of a stream of the node's own. */
-  readonly bits: (shape: readonly number[]) => Value;
+  readonly bits: DrawBits;
 };
 
 /** A subgraph as a body. */

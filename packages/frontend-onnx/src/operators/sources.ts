@@ -15,7 +15,7 @@ export const sourceOperators: readonly Operator[] = [
   operator("Trilu", trilu, "k known at import"),
   operator("Cast", (c) => cast(c, dtypeOf(c.attributes.int("to", 0), { attribute: "to" })), "between the supported element types"),
   operator("CastLike", (c) => cast(c, input(c, 1).type.dtype), "between the supported element types"),
-  operator("Dropout", dropout, "in training form with random masks, under `train` and `differentiate` only; elsewhere the identity"),
+  operator("Dropout", dropout, "in training form with random masks, under `train` and `differentiate` only and where the samples can be told apart; elsewhere the identity"),
 ];
 
 function constantValue(c: Call): Tensor {
@@ -105,6 +105,6 @@ function withRandomMask({ e, dropout: random }: Call, x: Value, ratio: number): 
   requireFloat(x);
   if (random === undefined || random === "off") return fail("E0202", `training with ratio ${ratio}`, {}, ["accepted: training_mode false, or ratio 0; `train` and `differentiate` draw masks"]);
   // The bits are a signed number: uniform from -2^31 on.
-  const kept = withNumber(e, "ge", random.bits(shapeOf(x)), Math.min(Math.round(ratio * 2 ** 32), 2 ** 32 - 1) - 2 ** 31);
+  const kept = withNumber(e, "ge", random.bits(x), Math.min(Math.round(ratio * 2 ** 32), 2 ** 32 - 1) - 2 ** 31);
   return [elementwise(e, "select", kept, withNumber(e, "mul", x, 1 / (1 - ratio)), scalar(e, x.type.dtype, 0)), kept];
 }

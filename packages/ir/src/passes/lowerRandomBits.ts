@@ -1,14 +1,14 @@
 /**
- * @file random-bits: Threefry-2x32 as elementwise operations on 32-bit integers, bit for bit `threefry2x32` of base; the counter is the row-major index. The vector unit
- * shifts with the sign, so that a rotation masks what comes in from above.
+ * @file random-bits: Threefry-2x32 as elementwise operations on 32-bit integers, bit for bit `threefry2x32` of base; the counter is the row-major index inside the block of a seed.
+ * The vector unit shifts with the sign, so that a rotation masks what comes in from above.
  */
-import { elementCount, fail, pass, tensor, threefryParity, threefryRotations, threefryRounds } from "@systole/base";
+import { elementCount, fail, pass, threefryParity, threefryRotations, threefryRounds } from "@systole/base";
 import { isNode, type Graph, type Node, type Value } from "../graph.ts";
-import { add, binary, filled, reshapeTo, spread } from "../primitives/emit.ts";
+import { add, binary, filled, reshapeTo } from "../primitives/emit.ts";
 import type { Emit } from "../primitives/primitive.ts";
 import { rewriteGraph } from "./rewrite.ts";
 
-/** The second word of a counter stays 0. */
+/** Of one seed: the second word of a counter stays 0. */
 const mostElements = 2 ** 31;
 
 export const lowerRandomBits = pass<Graph>("random-bits", "Writes random bits out as elementwise operations on integers.", (graph) =>
@@ -19,14 +19,13 @@ export const lowerRandomBits = pass<Graph>("random-bits", "Writes random bits ou
   }),
 );
 
-function bits(b: Emit, { inputs: [seed], params: { shape }, origin }: Node<"random_bits">): Value {
-  const count = elementCount(shape);
-  if (count >= mostElements) fail("E0303", `${count} random numbers at a time`, { node: origin.node, operator: origin.operator }, [`The device makes fewer than ${mostElements}.`]);
+function bits(b: Emit, { inputs: [seeds], params: { shape }, origin }: Node<"random_bits">): Value {
+  const [seedCount, block] = [elementCount(seeds!.type.shape), elementCount(shape.slice(seeds!.type.shape.length))];
+  if (block >= mostElements) fail("E0303", `${block} random numbers of one seed`, { node: origin.node, operator: origin.operator }, [`The device makes fewer than ${mostElements}.`]);
   const word = (value: Value): Value => b.apply("convert", [value], { dtype: "i32" });
-  const number = (value: number): Value => b.constant(tensor("i32", [], [value]));
-  const [low, high] = [word(seed!), word(binary(b, "shr", seed!, b.constant(tensor("i64", [], [32]))))];
-  const keys = [low, high, binary(b, "xor", binary(b, "xor", low, high), number(threefryParity))].map((key) => spread(b, key, [count]));
-  let x0 = add(b, b.apply("iota", [], { dtype: "i32", shape: [count], axis: 0 }), keys[0]!);
+  const [low, high] = [word(seeds!), word(binary(b, "shr", seeds!, filled(b, seeds!.type, 32)))];
+  const keys = [low, high, binary(b, "xor", binary(b, "xor", low, high), filled(b, low.type, threefryParity))].map((key) => b.apply("broadcast", [reshapeTo(b, key, [seedCount])], { shape: [seedCount, block], axes: [0] }));
+  let x0 = add(b, b.apply("iota", [], { dtype: "i32", shape: [seedCount, block], axis: 1 }), keys[0]!);
   let x1 = keys[1]!;
   for (let round = 0; round < threefryRounds; round++) {
     x0 = add(b, x0, x1);

@@ -4,7 +4,7 @@ import { isNode } from "../graph.ts";
 import type { Rewriter } from "./rewrite.ts";
 
 /** The number, or undefined; looks through movement, which repeats and rearranges only. */
-export function splatOf(value: Value, r: Rewriter): number | bigint | undefined {
+export function splatOf(value: Value, r: Pick<Rewriter, "definition">): number | bigint | undefined {
   const node = r.definition(value);
   if (node === undefined) return undefined;
   if (isNode(node, "constant")) {
@@ -18,7 +18,7 @@ export function splatOf(value: Value, r: Rewriter): number | bigint | undefined 
 }
 
 /** Equal as numbers; zeros of different sign are different. */
-export function isSplat(value: Value, wanted: number, r: Rewriter): boolean {
+export function isSplat(value: Value, wanted: number, r: Pick<Rewriter, "definition">): boolean {
   const splat = splatOf(value, r);
   return typeof splat === "bigint" ? splat === BigInt(wanted) : Object.is(splat, wanted);
 }

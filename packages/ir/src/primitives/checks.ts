@@ -12,6 +12,16 @@ export function requireOperands(name: string, inputs: readonly TensorType[], cou
   require(inputs.length === count, () => `${name} takes ${count} operand${count === 1 ? "" : "s"}, ${inputs.length} given`);
 }
 
+/** `count` operands, then perhaps one more. */
+export function requireOperandsAndPerhaps(name: string, inputs: readonly TensorType[], count: number, more: string): void {
+  require(inputs.length === count || inputs.length === count + 1, () => `${name} takes ${count} operand${count === 1 ? "" : "s"} and perhaps ${more}, ${inputs.length} given`);
+}
+
+/** What a sum starts from has the type of the result. */
+export function requireInitial(name: string, given: TensorType | undefined, wanted: TensorType): void {
+  require(given === undefined || (given.dtype === wanted.dtype && sameShape(given.shape, wanted.shape)), () => `${name}: the initial sums are ${formatType(given!)}, the result is ${formatType(wanted)}`);
+}
+
 export function requireSameDtype(name: string, a: TensorType, b: TensorType): void {
   require(a.dtype === b.dtype, () => `${name}: element types differ: ${formatType(a)} and ${formatType(b)}`);
 }

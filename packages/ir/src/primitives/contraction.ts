@@ -1,5 +1,5 @@
 /**
- * @file The arithmetic of `dot` and `conv`: every element is a sum over its terms in strict order from +0, each step a
+ * @file The arithmetic of `dot` and `conv`: every element is a sum over its terms in strict order from +0 or an initial value, each step a
  * rounded multiply and a rounded add. The weights of one batch entry are packed [term][column], so that the
  * inner loop runs over columns without disturbing the order of any sum.
  */
@@ -55,6 +55,13 @@ export function packWeights(w: NumericArray, start: number, terms: Int32Array, c
   for (let t = 0, at = 0; t < terms.length; t++) {
     for (let n = 0; n < columns.length; n++) to[at++] = from[start + terms[t]! + columns[n]!]!;
   }
+}
+
+/** The sums go on from the values at their places. */
+export function loadSums(sums: NumericArray, initial: NumericArray, start: number, columns: Int32Array): void {
+  const to = sums as Float64Array;
+  const from = initial as Float64Array;
+  for (let n = 0; n < columns.length; n++) to[n] = from[start + columns[n]!]!;
 }
 
 /** Writes the sums to their places and clears them. */

@@ -1,11 +1,11 @@
 /** @file `conv`: convolution with strides, padding and both dilations; its transposes are convolutions too. */
 import { elementCount, rowMajorStrides, type TensorType } from "@systole/base";
 import type { Value } from "../graph.ts";
-import { require, requireAmounts, requireDtype, requireOperands, requirePadding, requireSameDtype } from "./checks.ts";
-import { accumulator, packWeights, storeSums } from "./contraction.ts";
-import { contractionDtypes, labelOffsets, requireLabels } from "./dot.ts";
+import { require, requireAmounts, requireDtype, requireInitial, requireOperandsAndPerhaps, requirePadding, requireSameDtype } from "./checks.ts";
+import { accumulator, loadSums, packWeights, storeSums } from "./contraction.ts";
+import { contractionDtypes, contractionLinearity, labelOffsets, requireLabels } from "./dot.ts";
 import { addTangents, range } from "./emit.ts";
-import { single, type Emit, type Primitive } from "./primitive.ts";
+import type { Emit, Primitive } from "./primitive.ts";
 import { allocateResult, offsetsOf, tensorLike } from "./strided.ts";
 
 export interface ConvParams {
@@ -129,22 +129,24 @@ function combine(a: number, b: number): number {
 function inputOffset(params: ConvParams, axes: ConvAxes, s: number, output: number, tap: number, stride: number): number {
   const dilation = params.lhsDilation[s]!;
   const position = output * params.strides[s]! - params.padding[s]![0] + tap * params.rhsDilation[s]!;
-  if (position < 0 || position > dilation * (axes.input[s]! - 1)) return padding;
-  return position % dilation === 0 ? (position / dilation) * stride : hole;
+  if (position % dilation !== 0) return hole;
+  return position < 0 || position > dilation * (axes.input[s]! - 1) ? padding : (position / dilation) * stride;
 }
 
 export const conv: Primitive<ConvParams> = {
   name: "conv",
-  doc: "Convolution: as `dot`, where a digit names a spatial axis (input extent in x, kernel extent in w, output extent in out). Padding is a term with value 0, holes of lhsDilation are no terms.",
-  operands: ["x", "w"],
+  doc: "Convolution: as `dot`, where a digit names a spatial axis (input extent in x, kernel extent in w, output extent in out). Padding is a term with value 0; the holes of lhsDilation, which go on through the padding, are no terms.",
+  operands: ["x", "w", "initial?"],
   infer(inputs, params) {
-    requireOperands("conv", inputs, 2);
+    requireOperandsAndPerhaps("conv", inputs, 2, "initial sums");
     requireDtype("conv", "x", inputs[0]!, contractionDtypes);
     requireSameDtype("conv", inputs[0]!, inputs[1]!);
-    return [{ dtype: inputs[0]!.dtype, shape: resultShape(params, convAxes(inputs, params)) }];
+    const result = { dtype: inputs[0]!.dtype, shape: resultShape(params, convAxes(inputs, params)) };
+    requireInitial("conv", inputs[2], result);
+    return [result];
   },
   evaluate(inputs, params, precision) {
-    const [x, w] = [inputs[0]!, inputs[1]!];
+    const [x, w, initial] = [inputs[0]!, inputs[1]!, inputs[2]];
     const axes = convAxes(inputs, params);
     const result = tensorLike(resultShape(params, axes), x.dtype, precision);
     if (elementCount(result.shape) === 0) return [result];
@@ -165,21 +167,23 @@ export const conv: Primitive<ConvParams> = {
       for (let n = 0; n < xRows.length; n++) {
         const base = xGroups[g]! + xRows[n]!;
         for (let p = 0; p < outPoints.length; p++) {
+          const place = outGroups[g]! + outRows[n]! + outPoints[p]!;
+          if (initial !== undefined) loadSums(sums, initial.data, place, outColumns);
           for (let k = 0; k < terms.w.length; k++) {
             const at = table[p * taps + terms.tap[k]!]!;
             if (at === hole) continue;
             addTerm(at === padding ? zero : x.data[base + at + terms.feature[k]!]!, packed, k * wColumns.length);
           }
-          storeSums(sums, result.data, outGroups[g]! + outRows[n]! + outPoints[p]!, outColumns);
+          storeSums(sums, result.data, place, outColumns);
         }
       }
     }
     return [result];
   },
-  jvp(b, { inputs: [x, w], tangents: [dx, dw], params }) {
-    return [addTangents(b, dx && b.apply("conv", [dx, w!], params), dw && b.apply("conv", [x!, dw], params))];
+  jvp(b, { inputs: [x, w], tangents: [dx, dw, dInitial], params }) {
+    return [addTangents(b, dx && b.apply("conv", [dx, w!], params), dw && b.apply("conv", [x!, dw], params), dInitial)];
   },
-  linearity: () => single(0, 1),
+  linearity: contractionLinearity,
   transpose(b, { fixed: [x, w], types, params, cotangent }) {
     if (elementCount(cotangent.type.shape) === 0 || types.some(({ shape }) => elementCount(shape) === 0)) return [undefined, undefined];
     if (w !== undefined) return [dataGradient(b, cotangent, w, types, params), undefined];

@@ -1,9 +1,9 @@
 /** @file `dot`: a contraction of two tensors, einsum with one letter per axis. */
 import { elementCount, rowMajorStrides, type Dtype, type TensorType } from "@systole/base";
-import { require, requireDtype, requireOperands, requireSameDtype } from "./checks.ts";
-import { accumulator, packWeights, storeSums } from "./contraction.ts";
+import { require, requireDtype, requireInitial, requireOperandsAndPerhaps, requireSameDtype } from "./checks.ts";
+import { accumulator, loadSums, packWeights, storeSums } from "./contraction.ts";
 import { addTangents } from "./emit.ts";
-import { single, type Primitive } from "./primitive.ts";
+import { single, type Linearity, type Primitive } from "./primitive.ts";
 import { allocateResult, offsetsOf, tensorLike } from "./strided.ts";
 
 export interface DotParams {
@@ -63,19 +63,26 @@ export function labelOffsets(labels: string, shape: readonly number[], letters: 
   return offsetsOf(letters.map((letter) => extents.get(letter)!), letters.map((letter) => (labels.includes(letter) ? strides[labels.indexOf(letter)]! : 0)));
 }
 
+/** Bilinear; with initial sums it is neither, and its JVP has none. */
+export function contractionLinearity(_params: unknown, { length }: readonly TensorType[]): Linearity | undefined {
+  return length === 2 ? single(0, 1) : undefined;
+}
+
 export const dot: Primitive<DotParams> = {
   name: "dot",
-  doc: "Contraction with one letter per axis: letters in x, w and out are batch axes, in x and out rows, in w and out columns, in x and w contracted; `k` lists the contracted ones, slowest first, and is the order of the sum.",
-  operands: ["x", "w"],
+  doc: "Contraction with one letter per axis: letters in x, w and out are batch axes, in x and out rows, in w and out columns, in x and w contracted; `k` lists the contracted ones, slowest first, and is the order of the sum, which starts from +0 or from `initial`.",
+  operands: ["x", "w", "initial?"],
   infer(inputs, params) {
-    requireOperands("dot", inputs, 2);
+    requireOperandsAndPerhaps("dot", inputs, 2, "initial sums");
     requireDtype("dot", "x", inputs[0]!, contractionDtypes);
     requireSameDtype("dot", inputs[0]!, inputs[1]!);
     const { extents } = dotAxes(inputs, params);
-    return [{ dtype: inputs[0]!.dtype, shape: [...params.out].map((letter) => extents.get(letter)!) }];
+    const result = { dtype: inputs[0]!.dtype, shape: [...params.out].map((letter) => extents.get(letter)!) };
+    requireInitial("dot", inputs[2], result);
+    return [result];
   },
   evaluate(inputs, params, precision) {
-    const [x, w] = [inputs[0]!, inputs[1]!];
+    const [x, w, initial] = [inputs[0]!, inputs[1]!, inputs[2]];
     const axes = dotAxes(inputs, params);
     const result = tensorLike([...params.out].map((letter) => axes.extents.get(letter)!), x.dtype, precision);
     const offsets = (labels: string, shape: readonly number[], letters: readonly string[]) => labelOffsets(labels, shape, letters, axes.extents);
@@ -90,16 +97,17 @@ export const dot: Primitive<DotParams> = {
       packWeights(w.data, wBatch[b]!, wTerms, wColumns, packed);
       for (let m = 0; m < xRows.length; m++) {
         const row = xBatch[b]! + xRows[m]!;
+        if (initial !== undefined) loadSums(sums, initial.data, outBatch[b]! + outRows[m]!, outColumns);
         for (let k = 0; k < xTerms.length; k++) addTerm(x.data[row + xTerms[k]!]!, packed, k * wColumns.length);
         storeSums(sums, result.data, outBatch[b]! + outRows[m]!, outColumns);
       }
     }
     return [result];
   },
-  jvp(b, { inputs: [x, w], tangents: [dx, dw], params }) {
-    return [addTangents(b, dx && b.apply("dot", [dx, w!], params), dw && b.apply("dot", [x!, dw], params))];
+  jvp(b, { inputs: [x, w], tangents: [dx, dw, dInitial], params }) {
+    return [addTangents(b, dx && b.apply("dot", [dx, w!], params), dw && b.apply("dot", [x!, dw], params), dInitial)];
   },
-  linearity: () => single(0, 1),
+  linearity: contractionLinearity,
   // Both are contractions with the label strings in other places: no data is rearranged.
   transpose(b, { fixed: [x, w], types, params, cotangent }) {
     const { rows, columns } = dotAxes(types, params);

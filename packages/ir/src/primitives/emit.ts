@@ -41,9 +41,8 @@ export function numberLike(b: Emit, like: Value, number: number): Value {
   return filled(b, like.type, number);
 }
 
-export function addTangents(b: Emit, x: Tangent, y: Tangent): Tangent {
-  if (x === undefined) return y;
-  return y === undefined ? x : add(b, x, y);
+export function addTangents(b: Emit, ...tangents: readonly Tangent[]): Tangent {
+  return tangents.reduce((sum, tangent) => (sum === undefined || tangent === undefined ? sum ?? tangent : add(b, sum, tangent)), undefined);
 }
 
 export function sumOver(b: Emit, x: Value, axes: readonly number[]): Value {

@@ -38,12 +38,14 @@ type StepOf<K extends ResolvedStep["kind"]> = Extract<ResolvedStep, { kind: K }>
 const cache = ["cache"] as const;
 /** The outer side of a transfer: a copy inside the data cache has both sides there. */
 const outer = ["external", "cache"] as const;
+/** A load may also bring the sums that a contraction continues. */
+const inner = ["cache", "accumulator"] as const;
 
 export function loadOperands(site: Site, step: StepOf<"load">): Operand[] {
   const { space } = step;
   demandSameType(site, step.target, step.source);
   return [
-    { name: "target", space, generator: step.target, memories: cache, inside: false, written: true },
+    { name: "target", space, generator: step.target, memories: inner, inside: false, written: true },
     { name: "source", space, generator: step.source, memories: outer, inside: true, written: false },
   ];
 }

@@ -61,7 +61,7 @@ function checkReduction(site: Site, step: VectorStep, value: Dtype): void {
   const { reduction, reduced, order, target, start } = step;
   const rank = step.space.dimensions.length;
   if (reduction === "none") {
-    demand(reduced === 0 && order === "sequential", site, () => "reduced dimensions or an order without a reduction");
+    demand(reduced === 0 && order === "sequential" && start !== "never", site, () => "reduced dimensions, an order or a sum to continue without a reduction");
     demand(target.dtype === value, site, () => `the result is ${value}, the target ${target.dtype}`);
     return;
   }
@@ -72,7 +72,7 @@ function checkReduction(site: Site, step: VectorStep, value: Dtype): void {
   else demand(target.dtype === value, site, () => `${reduction} gives ${value}, the target is ${target.dtype}`);
   demand(value !== "bool" || reduction === "max" || reduction === "min" || indexes, site, () => `${reduction} is not defined for bool`);
   demand(scan || target.strides.slice(rank - reduced).every((stride) => stride === 0), site, () => "the target of a reduction has a stride along a reduced dimension");
-  demand(start.length === 0 || !(indexes || scan), site, () => `${reduction} cannot be continued: its start mask must be empty`);
+  demand(!(indexes || scan) || (start !== "never" && start.length === 0), site, () => `${reduction} cannot be continued: its start mask must be empty, and \`continues\` 0`);
   demand(order === "sequential" || (reduction === "sum" && isFloat(value)), site, () => `only a sum of floats has the blocked order, not ${reduction} of ${value}`);
-  demand(order === "sequential" || start.length === 0, site, () => "a blocked sum cannot be continued: its start mask must be empty");
+  demand(order === "sequential" || start === "never" || start.length === 0, site, () => "a blocked sum cannot be cut in pieces: its start mask must be empty");
 }

@@ -1,7 +1,7 @@
 /** @file Engines: contractions, reductions, scans, gathers, scatters with their loop nests. */
 import { allocate, fail } from "@systole/base";
 import { evaluatePrimitive, type Node, type Params } from "@systole/ir";
-import type { Engine } from "../kernel.ts";
+import type { Access, Dimension, Engine } from "../kernel.ts";
 import { isWhole, reshapeView, reverseView, sliceView, wholeView, type View } from "../view.ts";
 import { accessOf, isAffineRows, mapAxes } from "./access.ts";
 import { containsEngine, originsOf, type Expression } from "./expression.ts";
@@ -13,6 +13,7 @@ import type { Places } from "./places.ts";
 
 export function contraction(places: Places, node: Node): Expression {
   const [x, w] = [places.placed(node.inputs[0]!), weightsOf(places, node)];
+  const initial = node.inputs[2] === undefined ? undefined : places.placed(node.inputs[2]);
   const type = node.outputs[0]!.type;
   if (type.dtype !== "f32") return fail("E0303", `the array multiplies f32 only, not ${type.dtype}`, { node: node.origin.node, operator: node.origin.operator });
   const p = node.params as Params<"dot">;
@@ -20,18 +21,19 @@ export function contraction(places: Places, node: Node): Expression {
   const digits = [...p.out].filter(isDigit).sort();
   const phases = combinations(digits.map((digit) => axisPhases(node.params as Params<"conv">, Number(digit), at(p.out, type.shape, digit), at(p.w, w.shape, digit))));
   const along = (phase: readonly AxisPhase[], label: string) => (isDigit(label) ? phase[Number(label)] : undefined);
-  const part = (phase: readonly AxisPhase[]) => {
+  const part = (phase: readonly AxisPhase[], from: View | undefined) => {
     const taken = sliceView(w, [...p.w].map((label) => along(phase, label)?.kernelStart ?? 0), w.shape, [...p.w].map((label) => along(phase, label)?.kernelStep ?? 1));
-    return contractionPhase(places, node, x, taken, phase);
+    return contractionPhase(places, node, { x, w: taken, initial: from }, phase);
   };
-  if (phases.length === 1) return part(phases[0]!);
+  if (phases.length === 1) return part(phases[0]!, initial);
   const target = places.tensor(places.name(node.origin), "temporary", type);
   for (const phase of phases) {
     const starts = [...p.out].map((label) => along(phase, label)?.outStart ?? 0);
     const steps = [...p.out].map((label) => along(phase, label)?.outStep ?? 1);
     const shape = type.shape.map((extent, axis) => along(phase, p.out[axis]!)?.outCount ?? extent);
-    const place = sliceView(wholeView(target), starts, starts.map((start, axis) => start + (shape[axis]! - 1) * steps[axis]! + 1), steps);
-    places.emitInto(part(phase), { dtype: "f32", shape }, place, node.origin, "phase");
+    const limits = starts.map((start, axis) => start + (shape[axis]! - 1) * steps[axis]! + 1);
+    const [place, from] = [wholeView(target), initial].map((view) => view && sliceView(view, starts, limits, steps)) as [View, View | undefined];
+    places.emitInto(part(phase, from), { dtype: "f32", shape }, place, node.origin, "phase");
   }
   return { kind: "view", view: wholeView(target) };
 }
@@ -49,14 +51,14 @@ function weightsOf(places: Places, node: Node): View {
 /** Elements from which packing pays for itself. */
 const smallestPacked = 4096;
 
-/** One loop nest: `w` holds the kernel positions of the phase only. */
-function contractionPhase(places: Places, node: Node, x: View, w: View, phase: readonly AxisPhase[]): Expression {
+/** One loop nest: `w` holds the kernel positions of the phase only, `initial` its results. */
+function contractionPhase(places: Places, node: Node, { x, w, initial }: { readonly x: View; readonly w: View; readonly initial: View | undefined }, phase: readonly AxisPhase[]): Expression {
   const p = node.params as Params<"dot">;
   const outShape = node.outputs[0]!.type.shape;
   const of = (label: string) => phase[Number(label)]!;
   const extent = (label: string, contracted: boolean) =>
     isDigit(label) ? (contracted ? of(label).kernelCount : of(label).outCount) : contracted || !p.out.includes(label) ? w.shape[p.w.indexOf(label)]! : outShape[p.out.indexOf(label)]!;
-  if ([...p.k].some((label) => extent(label, true) === 0)) return { kind: "immediate", value: 0 };
+  if ([...p.k].some((label) => extent(label, true) === 0)) return initial === undefined ? { kind: "immediate", value: 0 } : { kind: "view", view: initial };
   const parallel = p.out.length;
   const spatial = [...p.out].filter(isDigit).length;
   const dims = [...p.out, ...p.k].map((label, i) => ({ name: dimensionName(label, i >= parallel, spatial), extent: extent(label, i >= parallel) }));
@@ -77,15 +79,21 @@ function contractionPhase(places: Places, node: Node, x: View, w: View, phase: r
     if (isDigit(label)) return isW ? [{ dim: dimOf(label, true), factor: 1 }] : window(label);
     return [{ dim: dimOf(label, p.k.includes(label)), factor: 1 }];
   }));
-  const engine: Engine = { kind: "contraction", x: accessOf(map(padded, p.x, false)), w: accessOf(map(w, p.w, true)), classes };
+  const engine: Engine = { kind: "contraction", x: accessOf(map(padded, p.x, false)), w: accessOf(map(w, p.w, true)), ...initialSums(initial, dims), classes };
   return { kind: "engine", pending: { origin: node.origin, dims, parallel, engine, origins: [] } };
+}
+
+/** The access of an engine to what its sums go on from; the first dimensions are the axes of its result. */
+function initialSums(initial: View | undefined, dims: readonly Dimension[]): { readonly initial?: Access } {
+  return initial === undefined ? {} : { initial: accessOf(mapAxes(initial, dims, initial.shape.map((_, dim) => [{ dim, factor: 1 }]))) };
 }
 
 export function reduction(places: Places, node: Node): Expression {
   const source = node.inputs[0]!;
+  const initial = node.op === "reduce" && node.inputs[1] !== undefined ? places.placed(node.inputs[1]) : undefined;
   const shape = source.type.shape;
   const form = reductionForm(node, shape);
-  if (form.dims.slice(form.parallel).some((d) => d.extent === 0)) return emptyFold(places, node);
+  if (form.dims.slice(form.parallel).some((d) => d.extent === 0)) return initial === undefined ? emptyFold(places, node) : { kind: "view", view: initial };
   let expression = places.take(source);
   if (containsEngine(expression) || expression.kind === "index" || (form.window && expression.kind === "apply")) {
     places.materialise(source, node.origin);
@@ -100,7 +108,7 @@ export function reduction(places: Places, node: Node): Expression {
   const prepared = (view: View): View => (form.pad !== undefined ? padOrCopy(places, view, form.pad, source.type, node.origin) : form.scan?.reverse === true ? reverseView(view, [form.scan.axis]) : view);
   const adapt = (view: View): View => mapAxes(prepared(view), dims, axisMap);
   const chain = places.chain(expression, source.type.dtype, adapt, (axis) => axisMap[axis]![0]!.dim);
-  const engine: Engine = { kind: "reduction", reduction: form.reduction, order: form.order, chain, dtype: node.outputs[0]!.type.dtype };
+  const engine: Engine = { kind: "reduction", reduction: form.reduction, order: form.order, chain, ...initialSums(initial, form.dims), dtype: node.outputs[0]!.type.dtype };
   const pending: Expression = { kind: "engine", pending: { origin: node.origin, dims, parallel: form.parallel, engine, origins: originsOf(expression) } };
   if (form.scan === undefined) return pending;
   // A running sum keeps its axis: the result is written at once, through the axis order of the nest.

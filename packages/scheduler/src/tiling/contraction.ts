@@ -1,9 +1,9 @@
 /** @file Tilings of a contraction: row tile, column tile, split of k, loop order, residency and dataflow, searched exhaustively over a short list. */
 import { bytesOf, internal } from "@systole/base";
 import { limits, type Machine } from "@systole/isa";
-import type { Access, Kernel } from "../kernel.ts";
+import { initialOf, type Access, type Kernel } from "../kernel.ts";
 import type { Box, Level, Operand, TiledKernel, TilingChoice } from "../schedule.ts";
-import { allLoadCycles, blockCycles, blockLatency, leastLatency, loadCyclesOf, predict, storeTraffic } from "./cost.ts";
+import { allLoadCycles, blockCycles, blockLatency, initialCycles, leastLatency, loadCyclesOf, predict, storeTraffic } from "./cost.ts";
 import { align, boxOf, bufferOf, dependsOn, externalOrder, kernelOrder, noBuffer, operandOf, residency, ringOf, scopeOf, type Residence } from "./operand.ts";
 import { laneCycles } from "./vectorCost.ts";
 import { suffixTiles, type TilingContext } from "./choices.ts";
@@ -266,20 +266,24 @@ function build(problem: Problem, { levels, residences, plain, keptX, keptW }: Ne
   const room = Math.floor((machine.dataCache.bytes - bytesOfAll(operands)) / outBytes);
   const staging = direct ? noBuffer(levels) : bufferOf(outBytes, levels, panelRing, [], Math.min(room, Math.max(2, Math.min(8, panelCount))), "cache");
 
+  const [initial] = initialOf(kernel.engine);
+  const panelTile = b.tile.map((t, dim) => (dim === column ? b.panelColumns : t));
+  const sumsFrom = initial === undefined ? {} : { initial: { access: initial, cycles: panelCount * initialCycles(initial, panelTile, M * b.panelColumns, machine), times: sequence / panelCount, slots: sumSlots } };
   const lanes = machine.vector.lanes;
   const outputs = kernel.dims.slice(0, kernel.parallel).reduce((n, d) => n * d.extent, 1);
   const predicted = predict({
     kernel, levels, operands, machine, arrayCycles, vectorCycles: Math.ceil(outputs / lanes) * laneCycles(kernel.epilogue), stores: sequence, storePoints: M * b.panelColumns, blocksPerIteration: panelCount,
-    storeBytes: storeTraffic(kernel.output, b.tile.map((t, dim) => (dim === column ? b.panelColumns : t)), machine),
+    storeBytes: storeTraffic(kernel.output, panelTile, machine), ...sumsFrom,
     tailCycles: tailCyclesOf(problem, b),
   });
   return { kernel, choice: b, levels, tile: b.tile, dataflow: b.dataflow, panelColumns: b.panelColumns, operands, sums, staging, predicted };
 }
 
 /** From the last block's weights to its results in staging. */
-function tailCyclesOf({ roles, machine }: Problem, b: Shape): number {
+function tailCyclesOf({ kernel, roles, machine }: Problem, b: Shape): number {
+  const continues = initialOf(kernel.engine).length > 0;
   const { M, K } = blockSizes(roles, b);
-  return Math.ceil(machine.array.rows / machine.array.weightRowsPerCycle) + blockLatency({ rows: M, contracted: K, columns: b.panelColumns, dataflow: b.dataflow }, machine)
+  return Math.ceil(machine.array.rows / machine.array.weightRowsPerCycle) + blockLatency({ rows: M, contracted: K, columns: b.panelColumns, dataflow: b.dataflow, continues }, machine)
     + Math.ceil((M * b.panelColumns) / machine.vector.lanes) + machine.vector.latencyCycles;
 }
 
@@ -294,11 +298,12 @@ function totalArrayCycles({ kernel, roles, machine }: Problem, b: Shape, rowPart
   const column = columnOf(roles);
   const columns = partsOf(column === undefined ? 1 : extent(column), b.panelColumns);
   const outer = [...roles.batch, ...roles.columns.slice(0, -1)].reduce((n, dim) => n * extent(dim), 1);
+  const continues = initialOf(kernel.engine).length > 0;
   const splitsSum = roles.contracted.some((dim) => b.tile[dim]! < extent(dim));
   const panelsBetween = splitsSum ? { panelsBetween: Math.ceil((column === undefined ? 1 : b.tile[column]!) / b.panelColumns) - 1 } : {};
   let cycles = 0;
   for (const rows of rowParts) for (const k of kParts) for (const c of columns) {
-    cycles += rows.times * k.times * c.times * blockCycles({ rows: rows.size, contracted: k.size, columns: c.size, dataflow: b.dataflow, ...panelsBetween }, machine);
+    cycles += rows.times * k.times * c.times * blockCycles({ rows: rows.size, contracted: k.size, columns: c.size, dataflow: b.dataflow, continues, ...panelsBetween }, machine);
   }
   return outer * cycles;
 }

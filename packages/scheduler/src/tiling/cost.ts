@@ -70,6 +70,8 @@ export interface ArrayBlock {
   readonly contracted: number;
   readonly columns: number;
   readonly dataflow: "weight-stationary" | "output-stationary";
+  /** Sums go on from what stands in the accumulators. */
+  readonly continues?: boolean;
   /** Other panels whose blocks lie between two blocks of the same sums; undefined where a block holds the whole sum. */
   readonly panelsBetween?: number;
 }
@@ -79,7 +81,7 @@ export function blockCycles(b: ArrayBlock, machine: Machine): number {
   const { rows: R, columns: C, weightRowsPerCycle } = machine.array;
   const panels = Math.ceil(b.columns / C);
   if (b.dataflow === "output-stationary") {
-    return Math.ceil(b.rows / R) * panels * Math.max(b.contracted, 2 * R - 1);
+    return Math.ceil(b.rows / R) * panels * Math.max(b.contracted + preloadCycles(b, machine), 2 * R - 1);
   }
   const kTiles = Math.ceil(b.contracted / R);
   const reload = Math.ceil(R / weightRowsPerCycle);
@@ -89,10 +91,20 @@ export function blockCycles(b: ArrayBlock, machine: Machine): number {
   return panels * kTiles * Math.max(b.rows, reload, strict);
 }
 
+/** Sums that stay in the array enter through its rows. */
+function preloadCycles({ continues }: ArrayBlock, machine: Machine): number {
+  return continues === true ? machine.array.rows : 0;
+}
+
 /** From the start of the last pass to the sums standing in the accumulators. */
 export function blockLatency(b: ArrayBlock, machine: Machine): number {
   const { rows: R, columns: C } = machine.array;
-  return b.dataflow === "output-stationary" ? b.contracted + 2 * R + C - 2 : Math.min(b.rows, 1 << 30) + R + C - 2;
+  return b.dataflow === "output-stationary" ? b.contracted + preloadCycles(b, machine) + 2 * R + C - 2 : Math.min(b.rows, 1 << 30) + R + C - 2;
+}
+
+/** Cycles of the load unit for what the sums of one tile go on from. */
+export function initialCycles(access: Access, tile: readonly number[], points: number, machine: Machine): number {
+  return access.tensor.memory === "cache" ? Math.ceil(points / machine.vector.lanes) : storeTraffic(access, tile, machine) / machine.external.readBytesPerCycle;
 }
 
 export interface CostInput {
@@ -110,6 +122,8 @@ export interface CostInput {
   readonly blocksPerIteration: number;
   /** From the last load to the first result in staging, beyond the busy time: latencies of array and vector unit. */
   readonly tailCycles: number;
+  /** What the sums go on from: the load unit's cycles for one iteration of the parallel loops, how many there are, and slots of the sums. */
+  readonly initial?: { readonly access: Access; readonly cycles: number; readonly times: number; readonly slots: number };
   /** Rows that are looked up for each tile, the load unit's cycles for them, and slots for what was found. */
   readonly lookup?: { readonly rows: Access; readonly cycles: number; readonly slots: number };
 }
@@ -143,10 +157,12 @@ export function predict(input: CostInput): Prediction {
   const loadsExternal = operands.filter((o) => isExternal(o.access));
   const storesExternal = isExternal(input.kernel.output);
   const lookedUpExternal = input.lookup !== undefined && isExternal(input.lookup.rows);
-  const latencyCycles = loadsExternal.length > 0 || lookedUpExternal ? machine.external.latencyCycles : machine.vector.latencyCycles;
+  const initialExternal = input.initial !== undefined && isExternal(input.initial.access);
+  const latencyCycles = loadsExternal.length > 0 || lookedUpExternal || initialExternal ? machine.external.latencyCycles : machine.vector.latencyCycles;
   const iterations = Math.max(1, levels.filter((l) => l.kind !== "panel").reduce((n, l) => n * l.count, 1));
   const transfers = [
     ...operands.map((o) => ({ cycles: loadCyclesOf(o.access, o.box, machine), times: loadCount(o, levels), slots: o.buffer.slots })),
+    ...(input.initial === undefined ? [] : [input.initial]),
     ...(input.lookup === undefined ? [] : [{ cycles: input.lookup.cycles, times: iterations, slots: input.lookup.slots }]),
   ];
   const loadCycles = Math.ceil(transfers.reduce((sum, t) => sum + t.cycles * t.times, 0));
@@ -171,10 +187,10 @@ export function predict(input: CostInput): Prediction {
   const busy = Math.max(iterations * steady + extra, loadCycles, storeCycles, engine, inTurn);
   const busiest = Math.max(arrayCycles, loadCycles, storeCycles, vectorCycles);
   const boundBy = busiest === arrayCycles && arrayCycles > 0 ? "array" : busiest === loadCycles ? "load" : busiest === vectorCycles ? "vector" : "store";
-  const firstLoad = transfers.reduce((sum, t) => sum + t.cycles, 0) + (operands.length > 0 ? latencyCycles : 0);
+  const firstLoad = transfers.reduce((sum, t) => sum + t.cycles, 0) + (transfers.length > 0 ? latencyCycles : 0);
   const lead = boundBy === "load" ? compute + latencyCycles : firstLoad;
   const lastStore = (boundBy === "store" ? 0 : oneStore) + (storesExternal ? machine.external.latencyCycles : machine.vector.latencyCycles);
-  const externalLoadCycles = Math.ceil(loadsExternal.reduce((sum, o) => sum + allLoadCycles(o, levels, machine), lookedUpExternal ? input.lookup!.cycles * iterations : 0));
+  const externalLoadCycles = Math.ceil(loadsExternal.reduce((sum, o) => sum + allLoadCycles(o, levels, machine), (lookedUpExternal ? input.lookup!.cycles * iterations : 0) + (initialExternal ? input.initial!.cycles * input.initial!.times : 0)));
   return {
     cycles: Math.ceil(busy + lead + input.tailCycles + lastStore), arrayCycles, loadCycles, storeCycles, vectorCycles,
     readBytes: externalLoadCycles * readBytesPerCycle, writeBytes: storesExternal ? input.storeBytes * input.stores : 0, boundBy,

@@ -1,10 +1,10 @@
 /** @file Tilings of everything that runs on the vector unit or the DMA alone: maps, reductions, scans, gathers, scatters. */
 import { bytesOf } from "@systole/base";
 import { limits, type Machine } from "@systole/isa";
-import type { Access, Kernel } from "../kernel.ts";
+import { initialOf, type Access, type Kernel } from "../kernel.ts";
 import type { Level, Operand, TiledKernel } from "../schedule.ts";
 import { extentChoices, suffixTiles, type TilingContext } from "./choices.ts";
-import { boxTraffic, predict, storeTraffic } from "./cost.ts";
+import { boxTraffic, initialCycles, predict, storeTraffic } from "./cost.ts";
 import { align, boxOf, bufferOf, externalOrder, kernelOrder, makeOperand, noBuffer } from "./operand.ts";
 import { denseStrides, directStrides, operandStrides, passCycles } from "./vectorCost.ts";
 
@@ -69,7 +69,8 @@ export function realiseMapping(kernel: Kernel, machine: Machine, tile: readonly 
   const hasReducedLevel = levels.some((l) => l.kind === "reduced");
   const trivialEpilogue = kernel.epilogue.stages.length === 0 && kernel.epilogue.streams.length === 0;
   const combines = engine.kind === "scatter" && engine.combine !== undefined;
-  const needsSums = combines || (engine.kind === "reduction" && !scan && (hasReducedLevel || !trivialEpilogue));
+  const [initial] = initialOf(engine);
+  const needsSums = combines || (engine.kind === "reduction" && !scan && (hasReducedLevel || !trivialEpilogue || initial !== undefined));
   const sums = needsSums ? bufferOf(align(points * bytesOf(engine.kind === "reduction" ? engine.dtype : kernel.epilogue.dtype)), levels, parallelLevels, [], 2, "cache") : undefined;
   const results = [staging, ...(sums === undefined ? [] : [sums])];
   const cacheBytes = (all: readonly Operand[]) => [...results, ...all.map((o) => o.buffer)].reduce((sum, buffer) => sum + buffer.slots * buffer.slotBytes, 0);
@@ -77,12 +78,13 @@ export function realiseMapping(kernel: Kernel, machine: Machine, tile: readonly 
   if (operands === undefined) return undefined;
 
   const tiles = levels.reduce((n, l) => n * l.count, 1);
+  const sumsFrom = initial === undefined ? {} : { initial: { access: initial, cycles: initialCycles(initial, tile, points, machine), times: parallelLevels.reduce((n, i) => n * levels[i]!.count, 1), slots: sums!.slots } };
   const lookups = engine.kind === "gather" ? { lookup: { rows: engine.rows, cycles: lookupCycles(engine.rows, tile, machine), slots: Math.max(2, staging.slots) } } : {};
   const stores = parallelLevels.reduce((n, i) => n * levels[i]!.count, 1);
-  const vectorCycles = tiles * engineCycles(kernel, tile, operands, machine) + (trivialEpilogue && engine.kind !== "none" ? 0 : stores * epilogueCycles(kernel, tile, operands, machine)) + tiles;
+  const vectorCycles = tiles * engineCycles(kernel, tile, operands, machine) + (trivialEpilogue && initial === undefined && engine.kind !== "none" ? 0 : stores * epilogueCycles(kernel, tile, operands, machine)) + tiles;
   const predicted = predict({
     kernel, levels, operands, machine, arrayCycles: 0, vectorCycles, stores, storePoints: points, blocksPerIteration: 1,
-    storeBytes: storeTraffic(kernel.output, tile, machine), ...lookups, tailCycles: Math.ceil(vectorCycles / tiles) + 2 * machine.vector.latencyCycles,
+    storeBytes: storeTraffic(kernel.output, tile, machine), ...sumsFrom, ...lookups, tailCycles: Math.ceil(vectorCycles / tiles) + 2 * machine.vector.latencyCycles,
   });
   const choice = { tile, panelColumns: 0, dataflow: "weight-stationary", order: "rows-outer", keepX: false, keepW: false } as const;
   return { kernel, choice, levels, tile, dataflow: "weight-stationary", panelColumns: 0, operands, sums, staging, predicted };

@@ -76,7 +76,8 @@ export function buildProblem(bytes: Uint8Array, data: TrainingData, options: Pro
     const { dtype, shape } = data.get(name)!;
     return { dtype, shape: shape.map((extent, axis) => (axis === axisOf(name) ? batches.microBatch : extent)) };
   };
-  const model = importModel(bytes, { ...options, dropout, shapes: Object.fromEntries(names.map((name) => [name, microType(name).shape])) });
+  const masks = dropout === "off" ? dropout : { ...dropout, sampleAxes: Object.fromEntries(names.map((name) => [name, axisOf(name)])) };
+  const model = importModel(bytes, { ...options, dropout: masks, shapes: Object.fromEntries(names.map((name) => [name, microType(name).shape])) });
   checkTypes(model, data);
   const { network, losses: attached } = attachLosses(model, options, (name) => (data.has(name) && (!names.includes(name) || wanted.some(({ target }) => target === name)) ? microType(name) : undefined));
   const trained = trainableParameters(network, options.freeze ?? []);
@@ -87,7 +88,7 @@ export function buildProblem(bytes: Uint8Array, data: TrainingData, options: Pro
   ]);
   const problem: Problem = {
     name: network.name === "" ? "network" : network.name, network, pieces: losses.map((loss) => pieceOf(model, loss, isWeighed(loss) ? loss.divisor : undefined)), trained, sampleCount: batches.sampleCount,
-    microBatch: batches.microBatch, scalars: { [dropoutInputs.step]: "iteration", [dropoutInputs.part]: "m" }, samples: [...model.inputs.map(({ name, type }) => ({ name, type, axis: axisOf(name) })), ...ofLoss],
+    microBatch: batches.microBatch, masks: dropoutInputs, samples: [...model.inputs.map(({ name, type }) => ({ name, type, axis: axisOf(name) })), ...ofLoss],
   };
   return { model, problem, batches, losses, notes: [...model.warnings, ...batches.notes] };
 }

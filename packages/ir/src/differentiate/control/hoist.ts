@@ -18,7 +18,12 @@ type Variation = "none" | "fixed" | "sequence" | "step";
 const repeated: ReadonlySet<string> = new Set(["constant", "iota", "broadcast", "reshape"]);
 
 /** Primitives with a form for all steps at once. */
-const stackable = (node: Node): boolean => isElementwise(node.op) || ["dot", "convert", "reshape", "broadcast", "transpose", "slice"].includes(node.op);
+const stackable = (node: Node): boolean => isElementwise(node.op) || isProduct(node) || ["convert", "reshape", "broadcast", "transpose", "slice"].includes(node.op);
+
+/** Without initial sums: those would be those of every step. */
+function isProduct(node: Node): boolean {
+  return node.op === "dot" && node.inputs.length === 2;
+}
 
 /** The scan without what can leave it; `emit` puts that before it. */
 export function hoist(emit: EmitNode, call: ScanCall): ScanCall {
@@ -26,7 +31,7 @@ export function hoist(emit: EmitNode, call: ScanCall): ScanCall {
   const variations = variationsOf(call);
   const leaves = (node: Node): boolean => {
     const variation = variations.get(node.outputs[0]!)!;
-    return variation === "fixed" ? !repeated.has(node.op) : variation === "sequence" && node.op === "dot";
+    return variation === "fixed" ? !repeated.has(node.op) : variation === "sequence" && isProduct(node);
   };
   const outside = new Outside(emit, call, variations);
   const leaving = new Set(body.nodes.filter(leaves));

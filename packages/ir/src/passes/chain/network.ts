@@ -76,8 +76,9 @@ interface Growing extends Facts {
 }
 
 function isProduct(node: Node | undefined, facts: Facts): node is Node {
-  if (node === undefined || (node.op !== "dot" && node.op !== "mul")) return false;
-  return node.op === "dot" || repeatedOperands(node, facts) !== undefined;
+  if (node?.op === "mul") return repeatedOperands(node, facts) !== undefined;
+  // With initial sums it is no product.
+  return node?.op === "dot" && node.inputs.length === 2;
 }
 
 /** What a `mul` multiplies, by axes of the result: undefined where both operands have all axes, which is no product of matrices. */

@@ -44,8 +44,8 @@ function behind(node: Node, r: Rewriter, value: Value, p: Permutation): Value {
 }
 
 function sinkUnary(node: Node, x: Value, p: Permutation, r: Rewriter): Value | undefined {
-  const apply = <P extends PrimitiveName>(op: P, params: Params<P>, after: Permutation): Value =>
-    behind(node, r, r.emit(op, [x, ...node.inputs.slice(1)], params, node.origin)[0]!, after);
+  const apply = <P extends PrimitiveName>(op: P, params: Params<P>, after: Permutation, others: readonly Value[] = node.inputs.slice(1)): Value =>
+    behind(node, r, r.emit(op, [x, ...others], params, node.origin)[0]!, after);
   const sorted = (axes: readonly number[]): number[] => axes.map((axis) => p[axis]!).sort((a, b) => a - b);
   if (isNode(node, "window_reduce")) {
     if (node.params.kind === "sum" && !isAscending(windowed(node.params).map((axis) => p[axis]!))) return undefined;
@@ -54,7 +54,10 @@ function sinkUnary(node: Node, x: Value, p: Permutation, r: Rewriter): Value | u
   }
   if (isNode(node, "reduce")) {
     const axes = sorted(node.params.axes);
-    return mayReduce(node, p) ? apply("reduce", { ...node.params, axes }, dropAxes(p, axes)) : undefined;
+    if (!mayReduce(node, p)) return undefined;
+    const after = dropAxes(p, axes);
+    // Initial sums have the layout of the result.
+    return apply("reduce", { ...node.params, axes }, after, node.inputs.slice(1).map((initial) => absorb(initial, after, r, node.origin)));
   }
   if (isNode(node, "argreduce")) return apply("argreduce", { ...node.params, axis: p[node.params.axis]! }, dropAxes(p, [p[node.params.axis]!]));
   if (isNode(node, "cumsum")) return apply("cumsum", { ...node.params, axis: p[node.params.axis]! }, p);
