@@ -1,4 +1,4 @@
-/** @file The tensor in external memory that a kernel reads and overwrites, with its slots. */
+/** @file The tensor that a kernel loads and overwrites, with its slots. */
 import { inPlaceSlots, readsOf, type InPlace, type TiledKernel } from "@systole/scheduler";
 import type { Region, TensorPlaces } from "./tensorPlaces.ts";
 
@@ -8,7 +8,10 @@ export interface InPlaceRegion extends InPlace {
 
 export function inPlaceOf({ kernel, levels }: TiledKernel, places: TensorPlaces): InPlaceRegion | undefined {
   const { region, row } = places.of(kernel.output.tensor.id);
-  if (region.memory !== "external" || row !== undefined) return undefined;
-  const slots = inPlaceSlots(kernel, levels, readsOf(kernel).filter((access) => places.of(access.tensor.id).region === region));
-  return slots === undefined ? undefined : { region, ...slots };
+  const read = readsOf(kernel).filter((access) => places.of(access.tensor.id).region === region);
+  // Other tensors of the region would lie across the slots.
+  const others = [kernel.output, ...read].some((access) => places.of(access.tensor.id).offset !== 0);
+  if (row !== undefined || others || read.every((access) => access.direct === true)) return undefined;
+  const slots = inPlaceSlots(kernel, levels, read);
+  return slots === undefined || (region.memory === "cache" && slots.slots * slots.slotBytes > region.bytes) ? undefined : { region, ...slots };
 }

@@ -65,9 +65,11 @@ class KernelWriter {
     const reduced = this.#levelsOf("reduced");
     const initial = initialOf(engine).map((access) => this.#loadSums(access));
     const inner = this.#engineAndOut();
+    // All panels' sums at once: the first panel may be stored where the next one's still lie.
+    const sums = this.#loop(this.#panel, initial);
     const compute = engine.kind === "contraction" && reduced.length === 0
-      ? [...engineLoads, ...this.#loop(this.#panel, [...initial, ...inner.engine, ...inner.out])]
-      : [...this.#loop(this.#panel, initial), ...this.#loop(reduced, [...engineLoads, ...this.#loop(this.#panel, inner.engine)]), ...this.#loop(this.#panel, inner.out)];
+      ? [...sums, ...engineLoads, ...this.#loop(this.#panel, [...inner.engine, ...inner.out])]
+      : [...sums, ...this.#loop(reduced, [...engineLoads, ...this.#loop(this.#panel, inner.engine)]), ...this.#loop(this.#panel, inner.out)];
     return this.#loop(parallel, [...epilogueLoads, ...compute]);
   }
 

@@ -1,8 +1,9 @@
 /**
- * @file Tensors in external memory that a kernel reads and overwrites. As one piece such a tensor would make every load wait for the store of the
- * tile before; cut in slots, each as long as the steps of one level reach, loads run ahead as long as the next tile has another slot.
+ * @file Tensors that a kernel loads and overwrites. As one piece such a tensor would make every load wait for the store of the tile before; cut in slots,
+ * each as long as the steps of one level reach, loads run ahead as long as the next tile has another slot. What the vector unit reads where it lies it
+ * overwrites in order.
  */
-import { bytesOf } from "@systole/base";
+import { byteCount, bytesOf } from "@systole/base";
 import { readsOf, strideAlong, type Access, type Kernel } from "./kernel.ts";
 import type { Level } from "./schedule.ts";
 
@@ -13,12 +14,12 @@ export interface InPlace {
   readonly slotBytes: number;
 }
 
-/** What the kernel reads of the tensor that it overwrites in external memory. */
-export function overwrittenReads({ output, ...kernel }: Kernel): readonly Access[] {
-  return output.tensor.memory === "cache" ? [] : readsOf({ output, ...kernel }).filter((access) => access.tensor.id === output.tensor.id);
+/** What the kernel loads of the tensor that it overwrites. */
+export function overwrittenReads(kernel: Kernel): readonly Access[] {
+  return readsOf(kernel).filter((access) => access.direct !== true && access.tensor.id === kernel.output.tensor.id);
 }
 
-/** Undefined where nothing is overwritten, or where the tiles of no single level lie one behind the other. */
+/** Undefined where nothing is overwritten, or where the tiles of no single level lie one behind the other. In the data cache the last slot may not reach beyond the tensor. */
 export function inPlaceSlots(kernel: Kernel, levels: readonly Level[], read: readonly Access[] = overwrittenReads(kernel)): InPlace | undefined {
   const { output, engine } = kernel;
   if (read.length === 0 || engine.kind === "gather" || engine.kind === "scatter") return undefined;
@@ -30,7 +31,9 @@ export function inPlaceSlots(kernel: Kernel, levels: readonly Level[], read: rea
   // All points of the other dimensions lie inside one step of this one.
   const others = kernel.dims.reduce((sum, { extent }, d) => (d === dim ? sum : sum + strideAlong(output, d) * (extent - 1)), startOf(output));
   const negative = kernel.dims.some((_, d) => strideAlong(output, d) < 0);
-  return negative || others >= stride ? undefined : { level, slots: count, slotBytes: stride * step * bytesOf(output.tensor.type.dtype) };
+  const slotBytes = stride * step * bytesOf(output.tensor.type.dtype);
+  const leaves = output.tensor.memory === "cache" && count * slotBytes > byteCount(output.tensor.type);
+  return negative || others >= stride || leaves ? undefined : { level, slots: count, slotBytes };
 }
 
 /** Elements from the start of the tensor to the first point. */

@@ -62,9 +62,13 @@ export class ArrayClock {
   #lastPass = 0;
   /** First cycle in which another pass may start. */
   #free = 0;
+  /** Output-stationary: first cycle in which another pass may have streamed, so that its sums find the drain registers empty. */
+  #drained = 0;
   #complete = 0;
   #weightStationary: boolean | undefined;
   readonly #blocks = new Map<number, Block>();
+  /** Per slot: first cycle in which a pass finds what the array summed last, whichever way it takes the sums. */
+  readonly #readable = new Map<number, number>();
 
   constructor(machine: Machine) {
     const { rows, columns, weightRowsPerCycle, overlap } = machine.array;
@@ -106,7 +110,7 @@ export class ArrayClock {
     start.atLeast(this.#free, "weights");
     start.atLeast(ready.x, "data");
     start.atLeast(ready.sumsRead, "slot");
-    if (before === undefined) start.atLeast(ready.sumsWritten, shape.continues ? "sum" : "slot");
+    if (before === undefined) this.#awaitSums(start, shape, ready);
     else start.atLeast(before.lastTile + this.#turnaround, "sum");
 
     const drain = m + this.#rows + this.#columns - 2;
@@ -115,6 +119,7 @@ export class ArrayClock {
     const complete = lastPass + drain;
     const streamed = this.#serial ? complete : lastPass + m;
     this.#blocks.set(ready.slot, { rows: m, panels, interval, lastTile: lastPass - (panels - 1) * spacing, complete });
+    this.#readable.set(ready.slot, lastPass + this.#turnaround);
     this.#remember(lastPass, streamed, complete);
     const gaps = passes - 1;
     const lost: [StallCause, number][] = this.#serial
@@ -130,20 +135,30 @@ export class ArrayClock {
     const stream = shape.contracted + (shape.continues ? this.#rows : 0);
     const start = new Latest(ready.dispatched, "dispatch");
     start.atLeast(this.#free, "drain");
+    start.atLeast(this.#drained - stream, "drain");
     start.atLeast(ready.x, "data");
     start.atLeast(ready.w, "data");
     start.atLeast(ready.sumsRead, "slot");
-    start.atLeast(ready.sumsWritten, shape.continues ? "sum" : "slot");
+    this.#awaitSums(start, shape, ready);
 
     const fold = stream + this.#rows + this.#columns - 2;
-    const interval = this.#serial ? fold : Math.max(stream, 2 * this.#rows - 1);
+    const draining = 2 * this.#rows - 1;
+    const interval = this.#serial ? fold : Math.max(stream, draining);
     const lastPass = start.time + (passes - 1) * interval;
     const complete = lastPass + (this.#serial ? fold : stream + 2 * this.#rows + this.#columns - 2);
     const streamed = this.#serial ? complete : lastPass + stream;
     this.#blocks.delete(ready.slot);
-    this.#remember(lastPass, this.#serial ? complete : lastPass + interval, complete);
+    this.#readable.set(ready.slot, lastPass + stream + this.#turnaround);
+    this.#drained = this.#serial ? complete : streamed + draining;
+    this.#remember(lastPass, streamed, complete);
     const lost: [StallCause, number][] = [["drain", streamed - start.time - passes * stream]];
     return { begin: start.time, beginCause: start.cause, start: start.time, cause: start.cause, streamed, complete, busy: passes * stream, lost };
+  }
+
+  /** Complete sums can be read `writeToReadCycles` later; only where that is long and the array narrow does a pass come sooner than they. */
+  #awaitSums(start: Latest, shape: GemmShape, ready: GemmReadiness): void {
+    start.atLeast(ready.sumsWritten, shape.continues ? "sum" : "slot");
+    if (shape.continues) start.atLeast(this.#readable.get(ready.slot) ?? 0, "sum");
   }
 
   /** The block whose sums go on, if only the array has touched them since. */

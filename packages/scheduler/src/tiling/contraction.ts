@@ -250,7 +250,9 @@ function build(problem: Problem, { levels, residences, plain, keptX, keptW }: Ne
   const panelRing = levels.map((_, i) => i).filter((i) => levels[i]!.kind !== "reduced");
   const sequence = panelRing.reduce((n, i) => n * levels[i]!.count, 1);
   const splitsSum = levels.some((l) => l.kind === "reduced");
-  const sumSlots = Math.min(sequence, Math.max(splitsSum ? panelCount : 2, Math.min(8, Math.floor(machine.accumulators.bytes / sumBytes))));
+  const [initial] = initialOf(kernel.engine);
+  const together = splitsSum || initial !== undefined ? panelCount : 2;
+  const sumSlots = Math.min(sequence, Math.max(together, Math.min(8, Math.floor(machine.accumulators.bytes / sumBytes))));
   if (sumSlots * sumBytes > machine.accumulators.bytes) return undefined;
   const sums = { memory: "accumulator" as const, slots: sumSlots, slotBytes: sumBytes, address: 0, ring: ringOf(levels, panelRing, sumSlots), dependent: panelRing };
 
@@ -266,9 +268,8 @@ function build(problem: Problem, { levels, residences, plain, keptX, keptW }: Ne
   const room = Math.floor((machine.dataCache.bytes - bytesOfAll(operands)) / outBytes);
   const staging = direct ? noBuffer(levels) : bufferOf(outBytes, levels, panelRing, [], Math.min(room, Math.max(2, Math.min(8, panelCount))), "cache");
 
-  const [initial] = initialOf(kernel.engine);
   const panelTile = b.tile.map((t, dim) => (dim === column ? b.panelColumns : t));
-  const sumsFrom = initial === undefined ? {} : { initial: { access: initial, cycles: panelCount * initialCycles(initial, panelTile, M * b.panelColumns, machine), times: sequence / panelCount, slots: sumSlots } };
+  const sumsFrom = initial === undefined ? {} : { initial: { access: initial, cycles: panelCount * initialCycles(initial, panelTile, M * b.panelColumns, machine), times: sequence / panelCount, slots: Math.max(1, Math.floor(sumSlots / panelCount)) } };
   const lanes = machine.vector.lanes;
   const outputs = kernel.dims.slice(0, kernel.parallel).reduce((n, d) => n * d.extent, 1);
   const predicted = predict({
