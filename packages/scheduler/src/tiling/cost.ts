@@ -161,13 +161,17 @@ export function predict(input: CostInput): Prediction {
   const latencyCycles = loadsExternal.length > 0 || lookedUpExternal || initialExternal ? machine.external.latencyCycles : machine.vector.latencyCycles;
   const iterations = Math.max(1, levels.filter((l) => l.kind !== "panel").reduce((n, l) => n * l.count, 1));
   const transfers = [
-    ...operands.map((o) => ({ cycles: loadCyclesOf(o.access, o.box, machine), times: loadCount(o, levels), slots: o.buffer.slots })),
-    ...(input.initial === undefined ? [] : [input.initial]),
-    ...(input.lookup === undefined ? [] : [{ cycles: input.lookup.cycles, times: iterations, slots: input.lookup.slots }]),
+    ...operands.map((o) => ({ cycles: loadCyclesOf(o.access, o.box, machine), times: loadCount(o, levels), slots: o.buffer.slots, external: isExternal(o.access) })),
+    ...(input.initial === undefined ? [] : [{ ...input.initial, external: initialExternal }]),
+    ...(input.lookup === undefined ? [] : [{ cycles: input.lookup.cycles, times: iterations, slots: input.lookup.slots, external: false }]),
   ];
-  const loadCycles = Math.ceil(transfers.reduce((sum, t) => sum + t.cycles * t.times, 0));
+  // A transfer holds its channel until it is complete.
+  const channelCycles = (cycles: number) => (Math.max(1, cycles) + machine.external.latencyCycles) / machine.dma.channels;
+  const externalLoads = transfers.filter((t) => t.external);
+  const loadCycles = Math.ceil(Math.max(transfers.reduce((sum, t) => sum + t.cycles * t.times, 0), externalLoads.reduce((sum, t) => sum + channelCycles(t.cycles) * t.times, 0)));
   const laneCyclesOfStore = input.kernel.output.direct === true ? 0 : Math.ceil(input.storePoints / machine.vector.lanes);
-  const storeCycles = storesExternal ? Math.ceil((input.storeBytes * input.stores) / writeBytesPerCycle) : laneCyclesOfStore * input.stores;
+  const oneStore = storesExternal ? input.storeBytes / writeBytesPerCycle : laneCyclesOfStore;
+  const storeCycles = Math.ceil(input.stores * (storesExternal ? Math.max(oneStore, channelCycles(oneStore)) : oneStore));
   const engine = Math.max(arrayCycles, vectorCycles);
   const each = transfers.filter((t) => t.times === iterations);
   const rare = transfers.filter((t) => t.times < iterations && t.times > 1);
@@ -180,7 +184,6 @@ export function predict(input: CostInput): Prediction {
   };
   const steady = each.length === 0 || iterations === 1 ? compute : period(perIteration, Math.min(...each.map((t) => t.slots)));
   const extra = rare.reduce((sum, t) => sum + t.times * Math.max(0, Math.min(t.cycles, period(perIteration + t.cycles, t.slots) - steady)), 0);
-  const oneStore = storesExternal ? input.storeBytes / writeBytesPerCycle : laneCyclesOfStore;
   // Tiles that share a slot of a tensor that is overwritten follow each other: load, compute, store.
   const alone = tilesInTurn(input.kernel, levels);
   const inTurn = alone === 0 ? 0 : iterations * (perIteration + compute) + alone * (oneStore + 2 * latencyCycles + machine.vector.latencyCycles);
