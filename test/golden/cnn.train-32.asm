@@ -1,5 +1,5 @@
 .routine "main" control
-  io what=text external=9600 bytes=2336                                  ; 0000
+  io what=text external=5568 bytes=2016                                  ; 0000
   estimate routine=1                                                     ; 0010
   halt                                                                   ; 0020
 
@@ -34,122 +34,102 @@
   buf id=b5 memory=cache base=1536 slotBytes=192                         ; 01c0
   agu id=a5 space=p2 buffer=b5 dtype=f32 stride=36 dense=3               ; 01d0
   stride id=a5 index=0 s0=36 s1=12 s2=4                                  ; 01e0
-  buf id=b6 memory=cache slots=2 base=1792 slotBytes=832                 ; 01f0
+  buf id=b6 memory=accumulator slots=4 base=0 slotBytes=832              ; 01f0
   dim space=p3 index=0 extent=1 limit=2 step=1                           ; 0200
   dim space=p3 index=1 extent=5 limit=10 level=i1 step=5                 ; 0210
   dim space=p3 index=2 extent=10 limit=10                                ; 0220
-  dim space=p3 index=3 extent=4 limit=4                                  ; 0230
-  agu id=a6 space=p3 buffer=b6 dtype=f32 stride=160 along=1 dense=4 level=i1 factor=1 ; 0240
-  stride id=a6 index=0 s0=0 s1=160 s2=16                                 ; 0250
-  ring id=a6 levelA=i0 factorA=0                                         ; 0260
-  buf id=b7 memory=external base=5568 slotBytes=3200                     ; 0270
-  agu id=a7 space=p3 buffer=b7 dtype=f32 mode=absolute stride=1600 dense=4 ; 0280
-  stride id=a7 index=0 s0=1600 s1=160 s2=16                              ; 0290
-  buf id=b8 memory=accumulator slots=4 base=0 slotBytes=832              ; 02a0
-  dim space=p4 index=0 extent=5 limit=10 level=i1 step=5                 ; 02b0
-  dim space=p4 index=1 extent=10 limit=10                                ; 02c0
-  dim space=p4 index=2 extent=3 limit=3                                  ; 02d0
-  dim space=p4 index=3 extent=3 limit=3                                  ; 02e0
-  dim space=p4 index=4 extent=4 limit=4                                  ; 02f0
-  agu id=a8 space=p4 buffer=b3 dtype=f32 stride=48 dense=4 level=i1 factor=1 ; 0300
-  stride id=a8 index=0 s0=48 s1=4 s2=48                                  ; 0310
-  ring id=a8 levelA=i0 factorA=2                                         ; 0320
-  agu id=a9 space=p4 buffer=b5 dtype=f32 stride=12 along=2 dense=4       ; 0330
-  stride id=a9 index=3 s0=4 s1=36                                        ; 0340
-  agu id=a10 space=p4 buffer=b8 dtype=f32 stride=160 dense=5 level=i1 factor=1 ; 0350
-  stride id=a10 index=0 s0=160 s1=16                                     ; 0360
-  ring id=a10 levelA=i0 factorA=2                                        ; 0370
-  dim space=p5 index=0 extent=5 limit=10 level=i1 step=5                 ; 0380
-  dim space=p5 index=1 extent=10 limit=10                                ; 0390
-  dim space=p5 index=2 extent=4 limit=4                                  ; 03a0
-  agu id=a11 space=p5 buffer=b1 dtype=f32 dense=3                        ; 03b0
-  agu id=a12 space=p5 buffer=b8 dtype=f32 stride=160 dense=3 level=i1 factor=1 ; 03c0
-  stride id=a12 index=0 s0=160 s1=16 s2=4                                ; 03d0
-  ring id=a12 levelA=i0 factorA=2                                        ; 03e0
-  agu id=a13 space=p5 buffer=b6 dtype=f32 stride=160 dense=3 level=i1 factor=1 ; 03f0
-  stride id=a13 index=0 s0=160 s1=16 s2=4                                ; 0400
-  ring id=a13 levelA=i0 factorA=0                                        ; 0410
-  loop level=i0 count=2                                                  ; 0420
-    loop level=i1 count=2                                                ; 0430
-      ld target=a1 source=a0 first=0b0011                                ; 0440
-      ld target=a3 source=a2                                             ; 0450
-      ld target=a5 source=a4 first=0b0011                                ; 0460
-      gemm x=a8 w=a9 out=a10 rows=2 contracted=2 dataflow=weight-stationary start=0b0000 ; 0470
-      vec target=a13 streams=2 s0=a11 s1=a12 stages=2                    ; 0480
-        vop operation=add a=stream1 operands=f32 dtype=f32               ; 0490
-        vop operation=max a=stage0 b=immediate operands=f32 dtype=f32    ; 04a0
-      st target=a7 source=a6                                             ; 04b0
-    endloop level=i1                                                     ; 04c0
-  endloop level=i0                                                       ; 04d0
-  ret                                                                    ; 04e0
+  dim space=p3 index=3 extent=3 limit=3                                  ; 0230
+  dim space=p3 index=4 extent=3 limit=3                                  ; 0240
+  dim space=p3 index=5 extent=4 limit=4                                  ; 0250
+  agu id=a6 space=p3 buffer=b3 dtype=f32 stride=336 dense=5 level=i1 factor=1 ; 0260
+  stride id=a6 index=0 s0=336 s1=48 s2=4                                 ; 0270
+  stride id=a6 index=3 s0=48 s1=4                                        ; 0280
+  ring id=a6 levelA=i0 factorA=2                                         ; 0290
+  agu id=a7 space=p3 buffer=b5 dtype=f32 stride=12 along=3 dense=5       ; 02a0
+  stride id=a7 index=3 s0=12 s1=4 s2=36                                  ; 02b0
+  agu id=a8 space=p3 buffer=b6 dtype=f32 stride=800 dense=6 level=i1 factor=1 ; 02c0
+  stride id=a8 index=0 s0=800 s1=160 s2=16                               ; 02d0
+  ring id=a8 levelA=i0 factorA=2                                         ; 02e0
+  dim space=p4 index=0 extent=1 limit=2 step=1                           ; 02f0
+  dim space=p4 index=1 extent=5 limit=10 level=i1 step=5                 ; 0300
+  dim space=p4 index=2 extent=10 limit=10                                ; 0310
+  dim space=p4 index=3 extent=4 limit=4                                  ; 0320
+  agu id=a9 space=p4 buffer=b1 dtype=f32 dense=4                         ; 0330
+  agu id=a10 space=p4 buffer=b6 dtype=f32 stride=800 dense=4 level=i1 factor=1 ; 0340
+  stride id=a10 index=0 s0=800 s1=160 s2=16                              ; 0350
+  ring id=a10 levelA=i0 factorA=2                                        ; 0360
+  buf id=b7 memory=cache base=1044544 slotBytes=3200                     ; 0370
+  agu id=a11 space=p4 buffer=b7 dtype=f32 mode=absolute stride=1600 dense=4 ; 0380
+  stride id=a11 index=0 s0=1600 s1=160 s2=16                             ; 0390
+  loop level=i0 count=2                                                  ; 03a0
+    loop level=i1 count=2                                                ; 03b0
+      ld target=a1 source=a0 first=0b0011                                ; 03c0
+      ld target=a3 source=a2                                             ; 03d0
+      ld target=a5 source=a4 first=0b0011                                ; 03e0
+      gemm x=a6 w=a7 out=a8 rows=3 contracted=2 dataflow=weight-stationary start=0b0000 ; 03f0
+      vec target=a11 streams=2 s0=a9 s1=a10 stages=2                     ; 0400
+        vop operation=add a=stream1 operands=f32 dtype=f32               ; 0410
+        vop operation=max a=stage0 b=immediate operands=f32 dtype=f32    ; 0420
+    endloop level=i1                                                     ; 0430
+  endloop level=i0                                                       ; 0440
+  ret                                                                    ; 0450
 
 .routine "1.pool1" basic kernel=1
-  dim space=p0 index=0 extent=2 limit=2                                  ; 04f0
-  dim space=p0 index=1 extent=10 limit=10                                ; 0500
-  dim space=p0 index=2 extent=10 limit=10                                ; 0510
-  dim space=p0 index=3 extent=4 limit=4                                  ; 0520
-  buf id=b0 memory=external base=5568 slotBytes=3200                     ; 0530
-  agu id=a0 space=p0 buffer=b0 dtype=f32 mode=absolute stride=1600 dense=4 ; 0540
-  stride id=a0 index=0 s0=1600 s1=160 s2=16                              ; 0550
-  buf id=b1 memory=cache base=1045376 slotBytes=3200                     ; 0560
-  agu id=a1 space=p0 buffer=b1 dtype=f32 stride=1600 dense=4             ; 0570
-  stride id=a1 index=0 s0=1600 s1=160 s2=16                              ; 0580
-  buf id=b2 memory=cache base=1044544 slotBytes=832                      ; 0590
-  dim space=p1 index=0 extent=2 limit=2                                  ; 05a0
-  dim space=p1 index=1 extent=5 limit=5                                  ; 05b0
-  dim space=p1 index=2 extent=5 limit=5                                  ; 05c0
-  dim space=p1 index=3 extent=4 limit=4                                  ; 05d0
-  agu id=a2 space=p1 buffer=b2 dtype=f32 stride=400 dense=4              ; 05e0
-  stride id=a2 index=0 s0=400 s1=80 s2=16                                ; 05f0
-  buf id=b3 memory=external base=8768 slotBytes=832                      ; 0600
-  agu id=a3 space=p1 buffer=b3 dtype=f32 mode=absolute stride=400 dense=4 ; 0610
-  stride id=a3 index=0 s0=400 s1=80 s2=16                                ; 0620
-  dim space=p2 index=0 extent=2 limit=2                                  ; 0630
-  dim space=p2 index=1 extent=5 limit=5                                  ; 0640
-  dim space=p2 index=2 extent=5 limit=5                                  ; 0650
-  dim space=p2 index=3 extent=4 limit=4                                  ; 0660
-  dim space=p2 index=4 extent=2 limit=2                                  ; 0670
-  dim space=p2 index=5 extent=2 limit=2                                  ; 0680
-  agu id=a4 space=p2 buffer=b1 dtype=f32 stride=1600 dense=4             ; 0690
-  stride id=a4 index=0 s0=1600 s1=320 s2=32                              ; 06a0
-  stride id=a4 index=3 s0=4 s1=160 s2=16                                 ; 06b0
-  agu id=a5 space=p2 buffer=b2 dtype=f32 stride=400 dense=4              ; 06c0
-  stride id=a5 index=0 s0=400 s1=80 s2=16                                ; 06d0
-  ld target=a1 source=a0                                                 ; 06e0
-  vec target=a5 streams=1 s0=a4 reduction=max reduced=2                  ; 06f0
-  st target=a3 source=a2                                                 ; 0700
-  ret                                                                    ; 0710
+  buf id=b0 memory=cache slots=2 base=1015680 slotBytes=64               ; 0460
+  dim space=p0 index=0 extent=2 limit=2                                  ; 0470
+  dim space=p0 index=1 extent=5 limit=5                                  ; 0480
+  dim space=p0 index=2 extent=1 limit=5 step=1                           ; 0490
+  dim space=p0 index=3 extent=1 limit=4 level=i1 step=1                  ; 04a0
+  agu id=a0 space=p0 buffer=b0 dtype=f32 stride=20 dense=2 level=i1 factor=1 ; 04b0
+  ring id=a0 levelA=i0 factorA=0                                         ; 04c0
+  buf id=b1 memory=cache base=1047744 slotBytes=832                      ; 04d0
+  agu id=a1 space=p0 buffer=b1 dtype=f32 mode=absolute stride=400 dense=4 ; 04e0
+  stride id=a1 index=0 s0=400 s1=80 s2=16                                ; 04f0
+  dim space=p1 index=0 extent=2 limit=2                                  ; 0500
+  dim space=p1 index=1 extent=5 limit=5                                  ; 0510
+  dim space=p1 index=2 extent=1 limit=5 step=1                           ; 0520
+  dim space=p1 index=3 extent=1 limit=4 level=i1 step=1                  ; 0530
+  dim space=p1 index=4 extent=2 limit=2                                  ; 0540
+  dim space=p1 index=5 extent=2 limit=2                                  ; 0550
+  buf id=b2 memory=cache base=1044544 slotBytes=3200                     ; 0560
+  agu id=a2 space=p1 buffer=b2 dtype=f32 mode=absolute stride=1600 dense=4 ; 0570
+  stride id=a2 index=0 s0=1600 s1=320 s2=32                              ; 0580
+  stride id=a2 index=3 s0=4 s1=160 s2=16                                 ; 0590
+  agu id=a3 space=p1 buffer=b0 dtype=f32 stride=20 dense=4 level=i1 factor=1 ; 05a0
+  stride id=a3 index=0 s0=20 s1=4 s2=4                                   ; 05b0
+  ring id=a3 levelA=i0 factorA=0                                         ; 05c0
+  loop level=i0 count=5                                                  ; 05d0
+    loop level=i1 count=4                                                ; 05e0
+      vec target=a3 streams=1 s0=a2 reduction=max reduced=2              ; 05f0
+      st target=a1 source=a0                                             ; 0600
+    endloop level=i1                                                     ; 0610
+  endloop level=i0                                                       ; 0620
+  ret                                                                    ; 0630
 
 .routine "2.fc" basic kernel=2
-  dim space=p0 index=0 extent=2 limit=2                                  ; 0720
-  dim space=p0 index=1 extent=100 limit=100                              ; 0730
-  buf id=b0 memory=external base=8768 slotBytes=832                      ; 0740
-  agu id=a0 space=p0 buffer=b0 dtype=f32 mode=absolute stride=400 dense=2 ; 0750
-  buf id=b1 memory=cache base=0 slotBytes=832                            ; 0760
-  agu id=a1 space=p0 buffer=b1 dtype=f32 stride=400 dense=2              ; 0770
-  dim space=p1 index=0 extent=100 limit=100                              ; 0780
-  dim space=p1 index=1 extent=10 limit=10                                ; 0790
-  buf id=b2 memory=external base=0 slotBytes=4032                        ; 07a0
-  agu id=a2 space=p1 buffer=b2 dtype=f32 mode=absolute stride=40 dense=2 ; 07b0
-  buf id=b3 memory=cache base=832 slotBytes=4032                         ; 07c0
-  agu id=a3 space=p1 buffer=b3 dtype=f32 stride=40 dense=2               ; 07d0
-  buf id=b4 memory=cache base=4864 slotBytes=128                         ; 07e0
-  dim space=p2 index=0 extent=2 limit=2                                  ; 07f0
-  dim space=p2 index=1 extent=10 limit=10                                ; 0800
-  agu id=a4 space=p2 buffer=b4 dtype=f32 stride=40 dense=2               ; 0810
-  buf id=b5 memory=external base=5376 slotBytes=128                      ; 0820
-  agu id=a5 space=p2 buffer=b5 dtype=f32 mode=absolute stride=40 dense=2 ; 0830
-  buf id=b6 memory=accumulator base=0 slotBytes=128                      ; 0840
-  dim space=p3 index=0 extent=2 limit=2                                  ; 0850
-  dim space=p3 index=1 extent=100 limit=100                              ; 0860
-  dim space=p3 index=2 extent=10 limit=10                                ; 0870
-  agu id=a6 space=p3 buffer=b1 dtype=f32 stride=400 dense=2              ; 0880
-  agu id=a7 space=p3 buffer=b3 dtype=f32 stride=40 along=1 dense=3       ; 0890
-  agu id=a8 space=p3 buffer=b6 dtype=f32 stride=40 dense=3               ; 08a0
-  agu id=a9 space=p2 buffer=b6 dtype=f32 stride=40 dense=2               ; 08b0
-  ld target=a1 source=a0                                                 ; 08c0
-  ld target=a3 source=a2                                                 ; 08d0
-  gemm x=a6 w=a7 out=a8 rows=1 contracted=1 dataflow=weight-stationary start=0b0000 ; 08e0
-  vec target=a4 streams=1 s0=a9                                          ; 08f0
-  st target=a5 source=a4                                                 ; 0900
-  ret                                                                    ; 0910
+  dim space=p0 index=0 extent=100 limit=100                              ; 0640
+  dim space=p0 index=1 extent=10 limit=10                                ; 0650
+  buf id=b0 memory=external base=0 slotBytes=4032                        ; 0660
+  agu id=a0 space=p0 buffer=b0 dtype=f32 mode=absolute stride=40 dense=2 ; 0670
+  buf id=b1 memory=cache base=0 slotBytes=4032                           ; 0680
+  agu id=a1 space=p0 buffer=b1 dtype=f32 stride=40 dense=2               ; 0690
+  buf id=b2 memory=cache base=4032 slotBytes=128                         ; 06a0
+  dim space=p1 index=0 extent=2 limit=2                                  ; 06b0
+  dim space=p1 index=1 extent=10 limit=10                                ; 06c0
+  agu id=a2 space=p1 buffer=b2 dtype=f32 stride=40 dense=2               ; 06d0
+  buf id=b3 memory=external base=5376 slotBytes=128                      ; 06e0
+  agu id=a3 space=p1 buffer=b3 dtype=f32 mode=absolute stride=40 dense=2 ; 06f0
+  buf id=b4 memory=accumulator base=0 slotBytes=128                      ; 0700
+  dim space=p2 index=0 extent=2 limit=2                                  ; 0710
+  dim space=p2 index=1 extent=100 limit=100                              ; 0720
+  dim space=p2 index=2 extent=10 limit=10                                ; 0730
+  buf id=b5 memory=cache base=1047744 slotBytes=832                      ; 0740
+  agu id=a4 space=p2 buffer=b5 dtype=f32 mode=absolute stride=400 dense=2 ; 0750
+  agu id=a5 space=p2 buffer=b1 dtype=f32 stride=40 along=1 dense=3       ; 0760
+  agu id=a6 space=p2 buffer=b4 dtype=f32 stride=40 dense=3               ; 0770
+  agu id=a7 space=p1 buffer=b4 dtype=f32 stride=40 dense=2               ; 0780
+  ld target=a1 source=a0                                                 ; 0790
+  gemm x=a4 w=a5 out=a6 rows=1 contracted=1 dataflow=weight-stationary start=0b0000 ; 07a0
+  vec target=a2 streams=1 s0=a7                                          ; 07b0
+  st target=a3 source=a2                                                 ; 07c0
+  ret                                                                    ; 07d0

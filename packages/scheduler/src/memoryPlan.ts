@@ -69,8 +69,8 @@ export function lifetimesOf(tensors: readonly ScheduledTensor[], kernels: readon
   });
 }
 
-/** Gives every buffer of every kernel its address. */
-export function planOnChip(kernels: readonly TiledKernel[], machine: Machine): TiledKernel[] {
+/** Gives every buffer of every kernel its address, in the data cache below `room`. */
+export function planOnChip(kernels: readonly TiledKernel[], machine: Machine, room: (position: number) => number = () => machine.dataCache.bytes): TiledKernel[] {
   return kernels.map((tiled, position) => {
     const fromTop = position % 2 === 1;
     const take = (capacity: number) => {
@@ -82,7 +82,7 @@ export function planOnChip(kernels: readonly TiledKernel[], machine: Machine): T
         return { ...buffer, address };
       };
     };
-    const cache = take(machine.dataCache.bytes);
+    const cache = take(room(position));
     const accumulator = take(machine.accumulators.bytes);
     const place = (buffer: Buffer) => (buffer.memory === "cache" ? cache(buffer) : accumulator(buffer));
     return { ...tiled, operands: tiled.operands.map((o) => ({ ...o, buffer: place(o.buffer) })), sums: tiled.sums === undefined ? undefined : place(tiled.sums), staging: place(tiled.staging) };

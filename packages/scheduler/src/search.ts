@@ -30,6 +30,7 @@ export class TilingSearch {
   readonly #batch: number;
   readonly #known = new Map<string, { readonly tiled: TiledKernel; readonly form: number }>();
   readonly #fitting = new Map<string, boolean>();
+  readonly #canonical = new Map<string, TiledKernel | undefined>();
   #drawn = 0;
 
   constructor(machine: Machine, options: SearchOptions) {
@@ -41,6 +42,22 @@ export class TilingSearch {
   /** E0302 where not even the smallest tile fits. */
   choose(kernel: Kernel): TiledKernel {
     return this.#find(kernel) ?? refuse(kernel, this.#machine);
+  }
+
+  /** As it would be chosen for the canonical batch: what is decided on it does not depend on the batch. */
+  representative(kernel: Kernel): TiledKernel {
+    const canonical = this.#seed === undefined && this.scales(kernel) ? this.#formsOf(kernel).flatMap((form) => this.#canonicalBest(form) ?? []) : [];
+    return canonical.sort((a, b) => a.predicted.cycles - b.predicted.cycles)[0] ?? this.choose(kernel);
+  }
+
+  /** Whether the kernel's work grows with the batch. */
+  scales(kernel: Kernel): boolean {
+    return carriesBatch(kernel, this.#batch);
+  }
+
+  /** How much larger than the batch the canonical one is. */
+  get canonicalFactor(): number {
+    return this.#batch < 2 ? 1 : Math.max(canonicalBatch, this.#batch) / this.#batch;
   }
 
   /** Whether there is a tiling at all; quicker than to find the best one. */
@@ -87,12 +104,19 @@ export class TilingSearch {
   /** Decides for the canonical batch, then applies the decisions to this one. */
   #forBatch(kernel: Kernel): TiledKernel | undefined {
     if (!carriesBatch(kernel, this.#batch)) return undefined;
-    const canonical = withBatch(kernel, this.#batch, Math.max(canonicalBatch, this.#batch));
-    const best = this.#best(canonical, { batchDim: 0 });
+    const best = this.#canonicalBest(kernel);
     if (best === undefined) return undefined;
     const choice = { ...best.choice, tile: best.choice.tile.map((t, dim) => Math.min(t, kernel.dims[dim]!.extent)) };
     const context = { worthwhile: () => true, batchDim: 0 };
     return kernel.engine.kind === "contraction" ? realiseContraction(kernel, this.#machine, choice, context) : realiseMapping(kernel, this.#machine, choice.tile, context);
+  }
+
+  #canonicalBest(kernel: Kernel): TiledKernel | undefined {
+    const canonical = withBatch(kernel, this.#batch, Math.max(canonicalBatch, this.#batch));
+    const signature = signatureOf(kernel);
+    if (!this.#canonical.has(signature)) this.#canonical.set(signature, this.#best(canonical, { batchDim: 0 }));
+    const known = this.#canonical.get(signature);
+    return known === undefined ? undefined : transplant(known, canonical);
   }
 
 /** Of the tilings that are as fast as the fastest, the one with the fewest instructions, then the least traffic. */

@@ -1,6 +1,6 @@
 /**
  * @file Checks a schedule before code is made of it:
- * - every tensor lies inside external memory, 64-byte aligned, and tensors that live at the same time do not overlap;
+ * - every tensor lies inside its memory, 64-byte aligned, only temporaries in the data cache, and tensors that live at the same time do not overlap;
  * - a kernel reads only inputs, constants and tensors that an earlier kernel wrote;
  * - buffers of a kernel lie inside their memory and do not overlap;
  * - tiles have 1..extent points, levels are at most 8 and cover each dimension;
@@ -9,14 +9,19 @@
 import { internal } from "@systole/base";
 import type { Machine } from "@systole/isa";
 import { readsOf } from "./kernel.ts";
-import type { Buffer, Schedule, TiledKernel } from "./schedule.ts";
+import { lifetimesOf } from "./memoryPlan.ts";
+import type { Buffer, PlacedTensor, Schedule, TiledKernel } from "./schedule.ts";
 
 export function verifySchedule(schedule: Schedule, machine: Machine): void {
   const written = new Set(schedule.tensors.filter((t) => t.kind === "input" || t.kind === "constant").map((t) => t.id));
   for (const t of schedule.tensors) {
-    if (t.address % 64 !== 0 || t.address + t.bytes > schedule.externalBytes) internal(`tensor ${t.name} lies outside external memory`);
+    const end = t.memory === "cache" ? machine.dataCache.bytes : schedule.externalBytes;
+    if (t.address % 64 !== 0 || t.address + t.bytes > end) internal(`tensor ${t.name} lies outside its memory`);
+    if (t.memory === "cache" && t.kind !== "temporary") internal(`${t.kind} ${t.name} lies in the data cache`);
   }
-  verifyLifetimes(schedule);
+  verifyLifetimes(schedule, (t) => t.memory !== "cache");
+  verifyLifetimes(schedule, (t) => t.memory === "cache");
+  verifyRoom(schedule);
   for (const tiled of schedule.kernels) {
     for (const access of readsOf(tiled.kernel)) {
       if (!written.has(access.tensor.id)) internal(`kernel ${tiled.kernel.name} reads ${access.tensor.name} before it is written`);
@@ -27,7 +32,18 @@ export function verifySchedule(schedule: Schedule, machine: Machine): void {
   }
 }
 
-function verifyLifetimes(schedule: Schedule): void {
+/** The buffers of a kernel lie below what stays in the data cache while it runs. */
+function verifyRoom(schedule: Schedule): void {
+  const cached = lifetimesOf(schedule.tensors.filter((t) => t.memory === "cache"), schedule.kernels.map(({ kernel }) => kernel));
+  const addresses = new Map(schedule.tensors.map((t) => [t.id, t.address]));
+  schedule.kernels.forEach(({ kernel, operands, staging, sums }, position) => {
+    const end = [...operands.map(({ buffer }) => buffer), staging, ...(sums === undefined ? [] : [sums])].filter(({ memory }) => memory === "cache").reduce((most, b) => Math.max(most, b.address + b.slots * b.slotBytes), 0);
+    const low = cached.find(({ tensor, first, last }) => first <= position && position <= last && addresses.get(tensor.id)! < end);
+    if (low !== undefined) internal(`buffers of kernel ${kernel.name} overlap ${low.tensor.name} in the data cache`);
+  });
+}
+
+function verifyLifetimes(schedule: Schedule, concerns: (t: PlacedTensor) => boolean): void {
   const last = new Map<number, number>();
   const first = new Map<number, number>();
   schedule.kernels.forEach((tiled, i) => {
@@ -37,7 +53,7 @@ function verifyLifetimes(schedule: Schedule): void {
     }
   });
   const always = (kind: string) => kind !== "temporary";
-  const spans = schedule.tensors.map((t) => ({ t, from: always(t.kind) ? -1 : first.get(t.id) ?? 0, to: always(t.kind) ? schedule.kernels.length : last.get(t.id) ?? 0 })).sort((a, b) => a.t.address - b.t.address);
+  const spans = schedule.tensors.filter(concerns).map((t) => ({ t, from: always(t.kind) ? -1 : first.get(t.id) ?? 0, to: always(t.kind) ? schedule.kernels.length : last.get(t.id) ?? 0 })).sort((a, b) => a.t.address - b.t.address);
   spans.forEach((a, i) => {
     for (let j = i + 1; j < spans.length && spans[j]!.t.address < a.t.address + a.t.bytes; j++) {
       const b = spans[j]!;

@@ -54,5 +54,5 @@ export function differentiate(bytes: Uint8Array, machine: Machine, options: Diff
   const optimized = optimizeTrainable(derived, options.passes);
   const graph = options.rematerialize === true ? rematerialize.run(optimized) : optimized;
   verifyGraph(graph);
-  return { model, graph, ...lowerGraph(graph, machine, { batch: model.inputs[0]?.type.shape[0] ?? 1, ...options }), parameters, lossGraph: lossGraph(network, pieces), losses, residuals, keptBytes: keptBytes(graph) };
+  return { model, graph, ...lowerGraph(graph, machine, { ...options, batch: 1 }), parameters, lossGraph: lossGraph(network, pieces), losses, residuals, keptBytes: keptBytes(graph) };
 }

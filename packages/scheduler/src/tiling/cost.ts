@@ -145,6 +145,13 @@ function tilesInTurn(kernel: Kernel, levels: readonly Level[]): number {
   return tiles === 1 || (slots !== undefined && slots.level === parallel.at(-1)) ? 0 : tiles;
 }
 
+/** Transfers hold their channel until they are complete: cycles for those that find none free at once. */
+function channelCycles(transfers: readonly { readonly cycles: number; readonly times: number }[], { dma, external }: Machine): number {
+  const count = transfers.reduce((sum, { times }) => sum + times, 0);
+  const held = transfers.reduce((sum, { cycles, times }) => sum + (Math.max(1, cycles) + external.latencyCycles) * times, 0);
+  return count <= dma.channels ? 0 : (held / dma.channels) * (1 - dma.channels / count);
+}
+
 /**
  * One iteration of the tile loops takes the longest of: its computation; its loads; a turn of the ring (a slot is loaded, waits the latency, is
  * read); and its computation plus what of the loads is not hidden by the blocks that the queue lets the controller run ahead.
@@ -165,13 +172,10 @@ export function predict(input: CostInput): Prediction {
     ...(input.initial === undefined ? [] : [{ ...input.initial, external: initialExternal }]),
     ...(input.lookup === undefined ? [] : [{ cycles: input.lookup.cycles, times: iterations, slots: input.lookup.slots, external: false }]),
   ];
-  // A transfer holds its channel until it is complete.
-  const channelCycles = (cycles: number) => (Math.max(1, cycles) + machine.external.latencyCycles) / machine.dma.channels;
-  const externalLoads = transfers.filter((t) => t.external);
-  const loadCycles = Math.ceil(Math.max(transfers.reduce((sum, t) => sum + t.cycles * t.times, 0), externalLoads.reduce((sum, t) => sum + channelCycles(t.cycles) * t.times, 0)));
+  const loadCycles = Math.ceil(Math.max(transfers.reduce((sum, t) => sum + t.cycles * t.times, 0), channelCycles(transfers.filter((t) => t.external), machine)));
   const laneCyclesOfStore = input.kernel.output.direct === true ? 0 : Math.ceil(input.storePoints / machine.vector.lanes);
   const oneStore = storesExternal ? input.storeBytes / writeBytesPerCycle : laneCyclesOfStore;
-  const storeCycles = Math.ceil(input.stores * (storesExternal ? Math.max(oneStore, channelCycles(oneStore)) : oneStore));
+  const storeCycles = Math.ceil(Math.max(input.stores * oneStore, storesExternal ? channelCycles([{ cycles: oneStore, times: input.stores }], machine) : 0));
   const engine = Math.max(arrayCycles, vectorCycles);
   const each = transfers.filter((t) => t.times === iterations);
   const rare = transfers.filter((t) => t.times < iterations && t.times > 1);
