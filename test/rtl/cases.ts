@@ -1,5 +1,5 @@
 /** @file Cases for the comparison with RTL: sizes, sequences, and for each kind of interval one in which it is what holds a pass back. */
-import type { Machine } from "@systole/isa";
+import { presets, type Machine } from "@systole/isa";
 import type { Block, Early } from "./schedule.ts";
 
 export interface Named {
@@ -12,15 +12,35 @@ export interface Tight extends Named {
   readonly early: Early;
 }
 
-const dataflows = ["weight-stationary", "output-stationary"] as const;
+type Setting = readonly [weightRowsPerCycle: number, writeToReadCycles: number];
+
+const everySetting: readonly Setting[] = [1, 2].flatMap((weightRows) => [0, 1, 2, 3].map((cycles) => [weightRows, cycles] as const));
+
+/** Arrays and their settings. Simulation takes as long as there are elements, so large arrays have fewer. */
+const arrays: readonly (readonly [rows: number, columns: number, settings: readonly Setting[]])[] = [
+  [2, 2, everySetting],
+  [4, 4, everySetting],
+  [4, 8, [[1, 0], [2, 1], [1, 2], [2, 3]]],
+  [8, 4, [[2, 0], [1, 1], [2, 2], [1, 3]]],
+  [8, 8, [[1, 0], [2, 1], [1, 2], [2, 3]]],
+  [16, 16, [[1, 1], [2, 2]]],
+];
+
+export const machines: readonly Machine[] = arrays.flatMap(([rows, columns, settings]) => settings.map(([weightRowsPerCycle, writeToReadCycles]) => ({
+  ...presets["edge-16"], name: `${rows} x ${columns}, ${weightRowsPerCycle} weight rows a cycle, write to read ${writeToReadCycles}`,
+  array: { rows, columns, weightRowsPerCycle, overlap: "shadow" as const }, accumulators: { ...presets["edge-16"].accumulators, writeToReadCycles },
+})));
+
+export const dataflows = ["weight-stationary", "output-stationary"] as const;
 
 /** One block alone, and one that goes on with its sums, of every size from less than a tile to several. */
 export function sizes({ array: { rows: R, columns: C } }: Machine): Named[] {
   const cases: Named[] = [];
+  const small = R * C < 64;
   for (const dataflow of dataflows) {
-    for (const rows of new Set([1, R, 2 * R + 3])) {
-      for (const columns of [C - 1, C, 2 * C + 1]) {
-        for (const contracted of new Set([1, R, 2 * R - 2, 2 * R + 1])) {
+    for (const rows of small ? [1, R, 2 * R + 3] : [1, R + 3]) {
+      for (const columns of small ? [C - 1, C, 2 * C + 1] : [2 * C - 1]) {
+        for (const contracted of new Set(small ? [1, R, 2 * R - 2, 2 * R + 1] : [R - 1, 2 * R + 1])) {
           const block: Block = { rows, columns, contracted, dataflow };
           const name = `${rows}x${columns}x${contracted} ${dataflow}`;
           cases.push({ name, blocks: [block] }, { name: `${name}, k split`, blocks: [block, { ...block, contracted: contracted + 1, continues: true }] });
@@ -78,7 +98,7 @@ export function tight({ array: { rows: R, columns: C, weightRowsPerCycle }, accu
     { name: "sums of the pass before still drain", blocks: [os(R, 2 * C, 1)], early: { pass: 1, part: "both" } },
     { name: "sums of a longer pass still drain", blocks: [os(R, C, long), os(R, C, 2, { slot: 1 })], early: { pass: 1, part: "both" } },
     { name: "preloaded sums still enter", blocks: [os(R, C, 1), os(R, C, long, { slot: 1 }), os(R, C, long, on)], early: { pass: 2, part: "stream" } },
-    { name: "preloaded sums enter over the last k", blocks: [os(R, C, 1), os(R, C, long, { slot: 1 }), os(R, C, 1, on)], early: { pass: 2, part: "load" } },
+    { name: "preloaded sums enter over the last k", blocks: [os(R, C, 1), os(R, C, 3 * long + C, { slot: 1 }), os(R, C, long, on)], early: { pass: 2, part: "load" } },
     { name: "k of a pass with preloaded sums still enters", blocks: [os(R, 2 * C, 1), os(R, 2 * C, long, on)], early: { pass: 3, part: "both" } },
     { name: "sums of a pass with preloaded sums still drain", blocks: [os(R, 2 * C, 1), os(R, 2 * C, 1, on), os(R, C, 1, { slot: 1 })], early: { pass: 4, part: "both" } },
     { name: "drained sums are not back", blocks: [os(R, C, long), os(R, C, 1, on)], early: { pass: 1, part: "both" }, when: a >= R + C - 3 },

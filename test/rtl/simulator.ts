@@ -1,8 +1,9 @@
 /** @file Runs passes on the RTL in rtl/ with Icarus Verilog, and the plain integer products that it must give. */
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import type { Machine } from "@systole/isa";
 import type { Block, Pass } from "./schedule.ts";
 
@@ -25,13 +26,13 @@ export interface Outcome {
 }
 
 /** One run for all cases: they follow each other on the same array, on accumulators that hold nothing. */
-export function simulate(machine: Machine, cases: readonly Case[]): Outcome[] {
+export async function simulate(machine: Machine, cases: readonly Case[]): Promise<Outcome[]> {
   const folder = mkdtempSync(join(tmpdir(), "systole-rtl-"));
   try {
     const program = join(folder, "array.vvp");
     const { rows, columns, weightRowsPerCycle } = machine.array;
     const parameters = { ROWS: rows, COLUMNS: columns, WEIGHT_ROWS: weightRowsPerCycle, WRITE_TO_READ: machine.accumulators.writeToReadCycles };
-    execute("iverilog", ["-g2012", "-s", "testbench", "-o", program, ...Object.entries(parameters).map(([name, value]) => `-Ptestbench.${name}=${value}`),
+    await run("iverilog", ["-g2012", "-s", "testbench", "-o", program, ...Object.entries(parameters).map(([name, value]) => `-Ptestbench.${name}=${value}`),
       ...readdirSync(rtl).filter((name) => name.endsWith(".sv")).map((name) => join(rtl, name))]);
 
     const operands = new Operands(machine);
@@ -40,7 +41,7 @@ export function simulate(machine: Machine, cases: readonly Case[]): Outcome[] {
     writeFileSync(caseFile, prepared.map(({ text }) => text).join("\n"));
     writeFileSync(xFile, operands.x.join("\n"));
     writeFileSync(wFile, operands.w.join("\n"));
-    const printed = execute("vvp", [program, `+cases=${caseFile}`, `+x=${xFile}`, `+xLines=${operands.x.length}`, `+w=${wFile}`, `+wLines=${operands.w.length}`]);
+    const printed = await run("vvp", [program, `+cases=${caseFile}`, `+x=${xFile}`, `+xLines=${operands.x.length}`, `+w=${wFile}`, `+wLines=${operands.w.length}`]);
     const parts = printed.split("case\n");
     if (parts.length !== cases.length + 1) throw new Error(`${cases.length} cases were asked for, ${parts.length - 1} ran`);
     return prepared.map((expected, i) => outcome(cases[i]!, expected, parts[i]!));
@@ -49,9 +50,9 @@ export function simulate(machine: Machine, cases: readonly Case[]): Outcome[] {
   }
 }
 
-function execute(tool: string, options: readonly string[]): string {
-  const { status, stdout, stderr, error } = spawnSync(tool, options, { encoding: "utf8", maxBuffer: 1 << 30 });
-  if (error !== undefined || status !== 0) throw new Error(`${tool}: ${error?.message ?? `exit code ${status}`}\n${stderr}${stdout.slice(-2000)}`);
+/** Standard output; a tool that fails is an error with what it said. */
+async function run(tool: string, options: readonly string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(tool, options, { encoding: "utf8", maxBuffer: 1 << 30 });
   return stdout;
 }
 
@@ -98,6 +99,7 @@ interface Prepared {
 /** Words depend on the case, so that no number of one is right in another. Every bit counts: sums are modulo 2^32. */
 function prepare(machine: Machine, operands: Operands, { blocks, passes }: Case, seed: number): Prepared {
   const { rows: R, columns: C } = machine.array;
+  if (passes.some(({ load, stream }, i) => i > 0 && (load <= passes[i - 1]!.load || stream <= passes[i - 1]!.stream))) throw new Error("the sequencer takes passes one after the other");
   const { slots, lines } = slotsOf(machine, blocks);
   const lastCycle = 2 * R + C + machine.accumulators.writeToReadCycles + Math.max(...passes.map(({ stream, length }) => stream + length));
   const records = blocks.flatMap((block, index) => {

@@ -69,6 +69,28 @@ describe("output-stationary", () => {
     expect(cycles(machineOf({}), shape(16, 16, 50, { weightStationary: false, continues: true }))).toBe(plain + 16);
   });
 
+  it("sums find the drain registers empty: the last k comes 2R - 1 cycles after that of the pass before, whatever the two lengths", () => {
+    const lengths = fc.integer({ min: 1, max: 80 });
+    fc.assert(fc.property(lengths, lengths, (before, after) => {
+      const clock = new ArrayClock(machineOf({}));
+      const first = clock.schedule(shape(16, 16, before, { weightStationary: false }), idle);
+      const second = clock.schedule(shape(16, 16, after, { weightStationary: false }), { ...idle, slot: 1 });
+      expect(second.start).toBe(first.streamed + Math.max(0, 31 - after));
+    }));
+  });
+
+  it("on a narrow array with slow accumulators complete sums are not there yet for a block that goes on with them", () => {
+    const narrow = machineOf({ rows: 2, columns: 2 }, 3);
+    const starts = [true, false].map((weightStationary) => {
+      const clock = new ArrayClock(narrow);
+      const first = clock.schedule(shape(1, 2, 2, { weightStationary }), idle);
+      const second = clock.schedule(shape(1, 2, 2, { weightStationary: false, continues: true }), { ...idle, sumsWritten: first.complete });
+      return second.start - first.complete;
+    });
+    // R + 1 + a after the last row or k, and 1 + C + R - 2 or 2R + C - 2 until the sums are complete.
+    expect(starts).toEqual([3, 2]);
+  });
+
   it("a change of dataflow waits for the drain", () => {
     const clock = new ArrayClock(machineOf({}));
     const first = clock.schedule(shape(16, 16, 16), idle);

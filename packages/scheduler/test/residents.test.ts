@@ -1,0 +1,78 @@
+/** @file What stays in the data cache between the kernels of a plain graph. */
+import { tensor } from "@systole/base";
+import { GraphBuilder, type Graph, type Value } from "@systole/ir";
+import { presets, type Machine } from "@systole/isa";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { readsOf, schedule, verifySchedule, type Schedule } from "../src/index.ts";
+import { planResidents } from "../src/residents.ts";
+
+const f32 = (...shape: number[]) => ({ dtype: "f32", shape }) as const;
+
+/** Dense layers with tanh, one behind the other. */
+function layers(batch: number, widths: readonly number[]): Graph {
+  const b = new GraphBuilder();
+  let value: Value = b.input("x", f32(batch, widths[0]!));
+  for (let i = 1; i < widths.length; i++) {
+    b.setOrigin({ node: `layer${i}`, operator: "Test" });
+    const w = b.constant(tensor("f32", [widths[i - 1]!, widths[i]!], Array.from({ length: widths[i - 1]! * widths[i]! }, (_, k) => ((k * 7919) % 101) / 101 - 0.5)));
+    value = b.apply("tanh", [b.apply("dot", [value, w], { x: "mk", w: "kn", out: "mn", k: "k" })], {});
+  }
+  b.output("y", value);
+  return b.build("layers");
+}
+
+const cached = ({ tensors }: Schedule) => tensors.filter(({ memory }) => memory === "cache");
+const instructionsOf = ({ kernels }: Schedule) => kernels.map(({ levels, operands }) => `${levels.length} ${operands.length}`).join();
+
+describe("temporaries", () => {
+  test.each(Object.values(presets).map((machine) => [machine.name, machine] as const))("of small layers never leave the chip: %s", (_, machine) => {
+    const scheduled = schedule(layers(1, [32, 48, 40, 24, 10]), machine);
+    expect(cached(scheduled).length).toBe(3);
+    expect(scheduled.tensors.filter(({ kind, memory }) => kind === "temporary" && memory !== "cache")).toEqual([]);
+    expect(scheduled.kernels.slice(0, -1).every(({ predicted }) => predicted.writeBytes === 0)).toBe(true);
+  });
+
+  test("that would cost the kernels their tiles go to external memory", () => {
+    const machine = presets["edge-16"];
+    const large = schedule(layers(256, [512, 512, 512, 512]), machine);
+    expect(cached(large)).toEqual([]);
+  });
+
+  test("inputs, outputs and constants stay where the host finds them", () => {
+    for (const { kind } of cached(schedule(layers(4, [32, 32, 32]), presets["cloud-128"]))) expect(kind).toBe("temporary");
+  });
+
+  test("do not depend on the batch from 2 to 64", () => {
+    for (const machine of Object.values(presets)) {
+      const of = (batch: number) => { const scheduled = schedule(layers(batch, [64, 96, 80, 48, 10]), machine, { batch }); return `${cached(scheduled).map(({ name, address }) => `${name}@${address}`).join()} ${instructionsOf(scheduled)}`; };
+      expect(new Set([2, 3, 8, 33, 64].map(of)).size).toBe(1);
+    }
+  });
+});
+
+test("whatever the sizes and the tiles, nothing overlaps and nothing leaves its memory", () => {
+  const sizes = fc.array(fc.integer({ min: 1, max: 90 }), { minLength: 2, maxLength: 7 });
+  const cacheBytes = fc.integer({ min: 1, max: 24 }).map((n) => n * 4096);
+  fc.assert(fc.property(sizes, fc.integer({ min: 1, max: 40 }), cacheBytes, fc.option(fc.nat(1000), { nil: undefined }), (widths, batch, bytes, tilingSeed) => {
+    const machine: Machine = { ...presets["edge-16"], dataCache: { ...presets["edge-16"].dataCache, bytes } };
+    const scheduled = schedule(layers(batch, widths), machine, { batch, ...(tilingSeed === undefined ? {} : { tilingSeed }) });
+    verifySchedule(scheduled, machine);
+    // A tensor in the data cache is written before it is read, inside the graph.
+    for (const t of cached(scheduled)) {
+      const writer = scheduled.kernels.findIndex(({ kernel }) => kernel.output.tensor.id === t.id);
+      const reader = scheduled.kernels.findIndex(({ kernel }) => readsOf(kernel).some((access) => access.tensor.id === t.id));
+      expect(writer).toBeGreaterThanOrEqual(0);
+      expect(reader).toBeGreaterThan(writer);
+    }
+  }), { numRuns: 60, seed: 4 });
+});
+
+test("rooms shrink only while something lives there", () => {
+  const scheduled = schedule(layers(1, [32, 48, 40, 24, 10]), presets["train-32"]);
+  const { addresses, room } = planResidents(scheduled.tensors.map(({ memory: _, ...t }) => t), scheduled.kernels.map((tiled) => tiled), presets["train-32"], ({ bytes }) => bytes);
+  for (const [position, bytes] of room.entries()) {
+    const alive = scheduled.kernels[position]!.kernel;
+    for (const access of [...readsOf(alive), alive.output]) if (addresses.has(access.tensor.id)) expect(bytes).toBeLessThanOrEqual(addresses.get(access.tensor.id)!);
+  }
+});
