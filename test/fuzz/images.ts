@@ -4,8 +4,9 @@
  */
 import { InputError } from "@systole/base";
 import { Device, type Run } from "@systole/device";
+import { GraphBuilder, type Graph } from "@systole/ir";
 import { decodeInstruction, encodeInstruction, limits, mnemonics, parseElf, presets, randomBits, randomInstruction, readImage, repairChecksums, verifyImage, writeImage, type Image, type Instruction, type Machine } from "@systole/isa";
-import { compile } from "@systole/systole";
+import { compile, lowerGraph } from "@systole/systole";
 import { nodeModel } from "../../packages/frontend-onnx/test/support.ts";
 import { randomOf } from "../../packages/frontend-onnx/test/operatorCase.ts";
 import { operatorCases } from "../../packages/frontend-onnx/test/operatorCases.ts";
@@ -28,15 +29,29 @@ const operators = ["Softmax", "Gather", "GatherElements", "CumSum", "ArgMax", "R
 
 let originals: readonly Uint8Array[] | undefined;
 
-/** Made at the first case: compiled small networks and single operators, as files. */
+/** A contraction and a sum that go on from inputs. */
+function continued(): Graph {
+  const f32 = (...shape: number[]) => ({ dtype: "f32" as const, shape });
+  const b = new GraphBuilder();
+  const [x, w] = [b.input("x", f32(20, 9)), b.input("w", f32(20, 7))];
+  b.output("g", b.apply("dot", [x, w, b.input("a", f32(9, 7))], { x: "km", w: "kn", out: "mn", k: "k" }));
+  b.output("h", b.apply("reduce", [x, b.input("c", f32(9))], { kind: "sum", axes: [0], order: "sequential" }));
+  return b.build("continued");
+}
+
+/** Made at the first case: compiled small networks, single operators and sums that go on, as files. */
 export function originalImages(): readonly Uint8Array[] {
-  return (originals ??= [
+  return (originals ??= [...compiledModels(), writeImage(lowerGraph(continued(), fuzzMachine).image)]);
+}
+
+function compiledModels(): readonly Uint8Array[] {
+  return [
     ...smallNetworkNames.map((name) => smallNetwork(name, { batch: 1, side: 6, channels: 1, seed: 1 })),
     ...operators.map((operator) => {
       const { inputs, attributes = {}, opset = 17, fixed = [], result = "f32", outputs = ["y"] } = operatorCases[operator]!(randomOf(3));
       return nodeModel(operator, inputs, attributes, opset, fixed, result, outputs);
     }),
-  ].map((model) => writeImage(compile(model, fuzzMachine).image)));
+  ].map((model) => writeImage(compile(model, fuzzMachine).image));
 }
 
 export const fuzzedImages: Fuzzed = {
