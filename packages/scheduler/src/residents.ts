@@ -6,7 +6,7 @@
 import type { Machine } from "@systole/isa";
 import { readsOf, type ScheduledTensor } from "./kernel.ts";
 import { lifetimesOf, type Lifetime } from "./memoryPlan.ts";
-import type { TiledKernel } from "./schedule.ts";
+import { cacheBytes, type TiledKernel } from "./schedule.ts";
 import { allLoadCycles } from "./tiling/cost.ts";
 
 export interface Residents {
@@ -19,7 +19,7 @@ export interface Residents {
 /** `tiled`: every kernel as if nothing stayed. `bytesOf` gives a tensor's room. */
 export function planResidents(tensors: readonly ScheduledTensor[], tiled: readonly TiledKernel[], machine: Machine, bytesOf: (life: Lifetime) => number): Residents {
   const capacity = machine.dataCache.bytes;
-  const needs = tiled.map(leastBytes);
+  const needs = tiled.map((one) => cacheBytes(one, 2));
   const room = tiled.map(() => capacity);
   const placed: (Lifetime & { readonly address: number })[] = [];
   for (const { life } of candidatesOf(tensors, tiled, machine, bytesOf)) {
@@ -65,12 +65,6 @@ function savedCycles({ kernel, operands, levels, predicted }: TiledKernel, tenso
   const before = Math.max(arrayCycles, vectorCycles, loadCycles, storeCycles);
   const after = Math.max(arrayCycles, vectorCycles, loadCycles - loaded, written ? 0 : storeCycles);
   return before - after + machine.external.latencyCycles;
-}
-
-/** Bytes of the data cache that the tiles need, with two slots where they move. */
-function leastBytes({ operands, staging, sums }: TiledKernel): number {
-  const buffers = [...operands.map(({ buffer }) => buffer), staging, ...(sums === undefined ? [] : [sums])];
-  return buffers.filter(({ memory }) => memory === "cache").reduce((bytes, { slots, slotBytes }) => bytes + Math.min(2, slots) * slotBytes, 0);
 }
 
 /** The highest address at which the tensor overlaps none that lives at the same time. */

@@ -69,6 +69,16 @@ export interface TiledKernel {
   readonly predicted: Prediction;
 }
 
+/** Everything that takes room on the chip. */
+export function buffersOf({ operands, staging, sums }: TiledKernel): readonly Buffer[] {
+  return [...operands.map(({ buffer }) => buffer), staging, ...(sums === undefined ? [] : [sums])];
+}
+
+/** Bytes of the data cache that the buffers take, of each buffer at most `slots` slots. */
+export function cacheBytes(tiled: TiledKernel, slots = Infinity): number {
+  return buffersOf(tiled).filter(({ memory }) => memory === "cache").reduce((bytes, buffer) => bytes + Math.min(slots, buffer.slots) * buffer.slotBytes, 0);
+}
+
 /** Cycles by unit, and the whole; from the analytic model alone. */
 export interface Prediction {
   readonly cycles: number;

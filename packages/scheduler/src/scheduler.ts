@@ -7,7 +7,7 @@ import { formKernels } from "./form/form.ts";
 import { readsOf, type Kernel, type ScheduledTensor } from "./kernel.ts";
 import { planExternal, planOnChip } from "./memoryPlan.ts";
 import { planResidents, type Residents } from "./residents.ts";
-import type { PlacedTensor, Schedule, TiledKernel } from "./schedule.ts";
+import { cacheBytes, type PlacedTensor, type Schedule, type TiledKernel } from "./schedule.ts";
 import { TilingSearch, type SearchOptions } from "./search.ts";
 import { align } from "./tiling/operand.ts";
 
@@ -50,11 +50,6 @@ function tile(kernels: readonly Kernel[], tensors: readonly ScheduledTensor[], m
     return searchIn(room[position]!).choose(mapAccesses(kernel, (access) => ({ ...access, tensor: residents.get(access.tensor) ?? access.tensor })));
   });
   return { addresses, room, tiled };
-}
-
-function cacheBytes({ operands, staging, sums }: TiledKernel): number {
-  const buffers = [...operands.map(({ buffer }) => buffer), staging, ...(sums === undefined ? [] : [sums])];
-  return buffers.filter(({ memory }) => memory === "cache").reduce((bytes, { slots, slotBytes }) => bytes + slots * slotBytes, 0);
 }
 
 function resident(tensor: ScheduledTensor, address: number): PlacedTensor {

@@ -4,7 +4,7 @@ import type { Machine } from "@systole/isa";
 import { mapAccesses } from "./collapse.ts";
 import { directForm } from "./direct.ts";
 import { macsOf, type Chain, type Coordinate, type Engine, type Kernel, type ScheduledTensor, type Stage } from "./kernel.ts";
-import type { TiledKernel } from "./schedule.ts";
+import { buffersOf, cacheBytes, type TiledKernel } from "./schedule.ts";
 import type { TilingContext } from "./tiling/choices.ts";
 import { contractionTilings, realiseContraction } from "./tiling/contraction.ts";
 import { mappingTilings, realiseMapping } from "./tiling/mapping.ts";
@@ -232,8 +232,6 @@ function refuse(kernel: Kernel, machine: Machine): never {
 }
 
 function onChipBytes(tiled: TiledKernel): { cache: number; accumulator: number } {
-  const buffers = [...tiled.operands.map((o) => o.buffer), tiled.staging, ...(tiled.sums === undefined ? [] : [tiled.sums])];
   // Two slots each, or one where there is one tile, is the least that the search accepts.
-  const bytes = (memory: string) => buffers.filter((b) => b.memory === memory).reduce((sum, b) => sum + Math.min(2, b.slots) * b.slotBytes, 0);
-  return { cache: bytes("cache"), accumulator: bytes("accumulator") };
+  return { cache: cacheBytes(tiled, 2), accumulator: buffersOf(tiled).filter(({ memory }) => memory === "accumulator").reduce((sum, b) => sum + Math.min(2, b.slots) * b.slotBytes, 0) };
 }

@@ -10,7 +10,7 @@ import { internal } from "@systole/base";
 import type { Machine } from "@systole/isa";
 import { readsOf } from "./kernel.ts";
 import { lifetimesOf } from "./memoryPlan.ts";
-import type { Buffer, PlacedTensor, Schedule, TiledKernel } from "./schedule.ts";
+import { buffersOf, type PlacedTensor, type Schedule, type TiledKernel } from "./schedule.ts";
 
 export function verifySchedule(schedule: Schedule, machine: Machine): void {
   const written = new Set(schedule.tensors.filter((t) => t.kind === "input" || t.kind === "constant").map((t) => t.id));
@@ -36,8 +36,9 @@ export function verifySchedule(schedule: Schedule, machine: Machine): void {
 function verifyRoom(schedule: Schedule): void {
   const cached = lifetimesOf(schedule.tensors.filter((t) => t.memory === "cache"), schedule.kernels.map(({ kernel }) => kernel));
   const addresses = new Map(schedule.tensors.map((t) => [t.id, t.address]));
-  schedule.kernels.forEach(({ kernel, operands, staging, sums }, position) => {
-    const end = [...operands.map(({ buffer }) => buffer), staging, ...(sums === undefined ? [] : [sums])].filter(({ memory }) => memory === "cache").reduce((most, b) => Math.max(most, b.address + b.slots * b.slotBytes), 0);
+  schedule.kernels.forEach((tiled, position) => {
+    const { kernel } = tiled;
+    const end = buffersOf(tiled).filter(({ memory }) => memory === "cache").reduce((most, b) => Math.max(most, b.address + b.slots * b.slotBytes), 0);
     const low = cached.find(({ tensor, first, last }) => first <= position && position <= last && addresses.get(tensor.id)! < end);
     if (low !== undefined) internal(`buffers of kernel ${kernel.name} overlap ${low.tensor.name} in the data cache`);
   });
@@ -80,7 +81,7 @@ export function verifyTiles(tiled: TiledKernel): void {
 
 /** Buffers lie in their memories side by side. */
 export function verifyBuffers(tiled: TiledKernel, machine: Machine): void {
-  const all: Buffer[] = [...tiled.operands.map((o) => o.buffer), tiled.staging, ...(tiled.sums === undefined ? [] : [tiled.sums])];
+  const all = buffersOf(tiled);
   for (const memory of ["cache", "accumulator"] as const) {
     const capacity = memory === "cache" ? machine.dataCache.bytes : machine.accumulators.bytes;
     const here = all.filter((b) => b.memory === memory && b.slotBytes > 0).sort((a, b) => a.address - b.address);
