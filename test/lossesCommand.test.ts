@@ -47,6 +47,24 @@ describe("differentiate", () => {
     expectSame(results(inside, "--loss", "model", "--input", `t=${npy(target)}`), results(outside, "--loss", "cross-entropy", "--target", npy(target), "--ignore-index", "1"));
   });
 
+  it("a direction need not move every parameter, and says which it leaves out", () => {
+    const common = ["--loss", "cross-entropy", "--target", npy(target)];
+    const zeros = { "v/b1": tensor("f32", [5], [0, 0, 0, 0, 0]), "v/w2": tensor("f32", [5, 3], new Array<number>(15).fill(0)), "v/w3": tensor("f32", [5, 2], new Array<number>(10).fill(0)) };
+    const whole = results(outside, ...common, "--vector", npz({ "v/w1": wave([4, 5], 7), ...zeros }));
+    const part = run(outside, ...common, "--vector", npz({ "v/w1": wave([4, 5], 7) }));
+    expect(part.code).toBe(0);
+    expect(part.err).toMatch(/note: .* has no v\/b1, v\/w2, v\/w3: zero/);
+    for (const [name, value] of readNpz(out)) expect(value.data, name).toEqual(whole.get(name)!.data);
+  });
+
+  it.each([
+    [{ "v/w9": wave([4, 5], 7) }, /"v\/w9" is the direction of no parameter/], [{ w1: wave([4, 5], 7) }, /there is no direction of a parameter/], [{ "v/w1": wave([5, 4], 7) }, /"v\/w1" is f32\[5,4\], the parameter f32\[4,5\]/],
+  ] as const)("a direction that does not fit is refused: %#", (direction, message) => {
+    const refused = run(outside, "--loss", "cross-entropy", "--target", npy(target), "--vector", npz(direction));
+    expect(refused.code).toBe(1);
+    expect(refused.err).toMatch(message);
+  });
+
   it("a mask is an ignored class", () => {
     const without = { ...target, data: target.data.map((value: number | bigint, i: number) => (mask.data[i] === 0 ? -100n : value)) as BigInt64Array };
     expectSame(results(outside, "--loss", "z=cross-entropy", "--target", `z=${npy(target)}`, "--target-mask", npy(mask)), results(outside, "--loss", "cross-entropy", "--target", npy(without), "--ignore-index", "-100"));

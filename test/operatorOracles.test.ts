@@ -3,15 +3,9 @@
  * file): the evaluator in float64 precision, and the device.
  */
 import { readFileSync } from "node:fs";
-import { allocate, Device, differentiate, evaluate, InputError, presets, tensor, type Derivatives, type Dtype, type Tensor } from "@systole/systole";
+import { Device, differentiate, evaluate, InputError, presets, tensor, type Derivatives, type Tensor } from "@systole/systole";
 import { describe, expect, test } from "vitest";
-
-interface StoredTensor {
-  readonly dtype: Dtype;
-  readonly shape: readonly number[];
-  /** Little-endian, in base64; as are the other arrays. */
-  readonly data: string;
-}
+import { bytesOfText, directions, distance, length, parts, tensorOf, type Parameters, type StoredTensor } from "./storedOracles.ts";
 
 interface Oracle {
   readonly name: string;
@@ -20,8 +14,7 @@ interface Oracle {
   readonly model: string;
   readonly inputs: Readonly<Record<string, StoredTensor>>;
   readonly target: StoredTensor;
-  /** Names and sizes; gradient and product are one vector in this order. */
-  readonly parameters: readonly (readonly [name: string, size: number])[];
+  readonly parameters: Parameters;
   readonly value: number;
   readonly gradient: string;
   readonly product: string;
@@ -33,34 +26,14 @@ const machine = presets["edge-16"];
 /** What has no derivative, and the code that says so. */
 const refused: Readonly<Record<string, string>> = { "ScatterElements mul": "E0208", "ScatterElements max": "E0208" };
 
-const bytesOfText = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, "base64"));
 const doubles = (text: string): Float64Array => new Float64Array(bytesOfText(text).buffer);
 
-function tensorOf({ dtype, shape, data }: StoredTensor): Tensor {
-  const bytes = bytesOfText(data);
-  const values = allocate(dtype, bytes.length / allocate(dtype, 1).BYTES_PER_ELEMENT);
-  new Uint8Array(values.buffer).set(bytes);
-  return { dtype, shape, data: values };
-}
-
-const length = (values: Iterable<number>): number => Math.sqrt([...values].reduce((sum, x) => sum + x * x, 0));
-
-/** The rule by which the script draws the direction of the product. */
-const direction = (place: number): number => (((7 * place + 3) % 11) - 5) / 4;
-
-/** Each parameter with its part of a vector over all of them. */
-function parts(oracle: Oracle, whole: Float64Array): readonly (readonly [name: string, values: Float64Array])[] {
-  let at = 0;
-  return oracle.parameters.map(([name, size]) => [name, whole.subarray(at, (at += size))]);
-}
-
 function inputsOf(oracle: Oracle, { graph }: Derivatives): ReadonlyMap<string, Tensor> {
-  const total = oracle.parameters.reduce((sum, [, size]) => sum + size, 0);
-  const directions = new Map(parts(oracle, Float64Array.from({ length: total }, (_, i) => direction(i))));
+  const v = directions(oracle.parameters);
   return new Map(
     graph.inputs.map(({ name, value }) => {
       if (name === "target") return [name, tensorOf(oracle.target)];
-      if (name.startsWith("v/")) return [name, tensor("f32", value.type.shape, [...directions.get(name.slice(2))!])];
+      if (name.startsWith("v/")) return [name, tensor("f32", value.type.shape, [...v.get(name.slice(2))!])];
       return [name, tensorOf(oracle.inputs[name]!)];
     }),
   );
@@ -84,10 +57,10 @@ const lossError = ({ value }: Oracle, outputs: ReadonlyMap<string, Tensor>): num
 function distances(oracle: Oracle, outputs: ReadonlyMap<string, Tensor>) {
   const kinds = [["g/", doubles(oracle.gradient)], ["Gv/", doubles(oracle.product)]] as const;
   return kinds.flatMap(([kind, whole]) =>
-    parts(oracle, whole).map(([name, wanted]) => {
+    parts(oracle.parameters, whole).map(([name, wanted]) => {
       const { data } = outputs.get(kind + name)!;
       expect(data.length, kind + name).toBe(wanted.length);
-      return { name: kind + name, distance: length(wanted.map((x, i) => Number(data[i]) - x)), part: length(wanted), whole: length(whole) };
+      return { name: kind + name, distance: distance(data, wanted), part: length(wanted), whole: length(whole) };
     }),
   );
 }

@@ -73,3 +73,12 @@ describe("on the device", () => {
     expect(operatorTable.map(({ name }) => name).filter((name) => operatorCases[name] === undefined && !testedElsewhere.includes(name))).toEqual([]);
   });
 });
+
+test("sums of more than the data cache holds run on the smallest machine", () => {
+  const x = randomOf(1).f32([1, 2, 300, 300]);
+  for (const [operator, axes] of [["GlobalAveragePool", undefined], ["ReduceMean", [0, 1, 2, 3]], ["ReduceMean", [0, 2, 3]]] as const) {
+    const compiled = compile(nodeModel(operator, { x }, axes === undefined ? {} : { axes }, 13, []), machine);
+    const inputs = new Map([["x", x]]);
+    expect(difference(run(compiled.image, machine, inputs).outputs.get("y")!, evaluate(compiled.model.graph, inputs, "device").get("y")!), operator).toBeUndefined();
+  }
+});

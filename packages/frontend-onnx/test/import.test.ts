@@ -277,3 +277,31 @@ test("empty tensors pass through", () => {
   expect(runNode("Relu", { x: f32([0, 3], []) }).shape).toEqual([0, 3]);
   expect(numbersOf(runNode("ReduceSum", { x: f32([0, 2], []), axes: i64([0]) }, { keepdims: 0 }, 17, ["axes"]))).toEqual([0, 0]);
 });
+
+describe("batch normalisation in training form", () => {
+  const shape = [16, 3, 16, 16];
+  const x = f32(shape, Array.from({ length: 16 * 3 * 256 }, (_, i) => 1 + Math.sin(i * i)));
+  const bytes = (opset: number, outputs: readonly string[], attributes: Readonly<Record<string, number>>): Uint8Array =>
+    modelBytes({
+      nodes: [node("BatchNormalization", ["x", "s", "b", "m", "v"], outputs, attributes)],
+      inputs: [info("x", "f32", shape)], outputs: outputs.map((name) => info(name, "f32")), opset,
+      initializers: { s: f32([3], [1, 2, 3]), b: f32([3], [4, 5, 6]), m: f32([3], [7, 8, 9]), v: f32([3], [1, 2, 3]) },
+    });
+
+  test("before opset 14 it is the form with several outputs", () => {
+    const [old, now] = [run(bytes(13, ["y", "m1", "v1", "batch mean", "batch variance"], {}), { x }), run(bytes(15, ["y", "m1", "v1"], { training_mode: 1 }), { x })];
+    for (const [name, value] of now) expect(old.get(name), name).toEqual(value);
+    const [mean, running] = [numbersOf(old.get("batch mean")!), numbersOf(old.get("m1")!)];
+    mean.forEach((one, channel) => expect(running[channel]).toBeCloseTo(0.9 * (7 + channel) + 0.1 * one, 5));
+    expect(numbersOf(run(bytes(13, ["y"], {}), { x }).get("y")!)).toEqual(numbersOf(run(bytes(15, ["y"], {}), { x }).get("y")!));
+    expect(codeOf(() => importModel(bytes(15, ["y", "m1", "v1"], {})))).toBe("E0202");
+  });
+
+  test("its statistics are as exact as a sum over places, then over samples", () => {
+    const { graph } = importModel(bytes(15, ["y", "m1", "v1"], { training_mode: 1 }));
+    const [wanted, got] = [evaluate(graph, new Map([["x", x]]), "float64"), evaluate(graph, new Map([["x", x]]), "device")];
+    const [exact, rounded] = [numbersOf(wanted.get("y")!), numbersOf(got.get("y")!)];
+    const squares = exact.reduce((sum, y, i) => sum + (rounded[i]! - y) ** 2, 0);
+    expect(Math.sqrt(squares / exact.length)).toBeLessThan(5e-7);
+  });
+});

@@ -2,7 +2,7 @@
 import { elementwiseDefined, elementwiseResult, InputError, isFloat, numbersOf, tensor, type Tensor } from "@systole/base";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { bodiesOf, gradient, GraphBuilder, isControl, isElementwise, jvp, linearize, primitiveNames, primitives, transposeLinear, verifyGraph, verifyLinear, vjp, type ConvParams, type Graph, type PrimitiveName, type Primitive, type Value } from "../src/index.ts";
+import { bodiesOf, evaluate, gradient, GraphBuilder, isControl, isElementwise, jvp, linearize, primitiveNames, primitives, transposeLinear, verifyGraph, verifyLinear, vjp, type ConvParams, type Graph, type PrimitiveName, type Primitive, type Value } from "../src/index.ts";
 import { centralDifference, count, drawDirection, evaluate64, inner, nodesOf, opsOf, scaledSum, singleNode, tensor64, type Tensors } from "./numeric.ts";
 import { drawFrom, drawSample, type Draw, type Sample } from "./samples.ts";
 
@@ -217,6 +217,20 @@ test.each(ties)("ties and limits: %s", (_name, build, at, wanted) => {
   b.output("y", build(b, names.map((name) => b.input(name, { dtype: "f64", shape: [] }))));
   const got = evaluate64(verifyGraph(gradient(b.build("tie"), names, "y")), new Map(at.map((value, i) => [`x${i}`, tensor64([], [value])])));
   names.forEach((name, i) => expect(numbersOf(got.get(`g/${name}`)!)[0]! + 0).toBeCloseTo(wanted[i]!, 14));
+});
+
+test("the sum over places and samples, turned round from a broadcast, loses as little as its two parts", () => {
+  const shape = [16, 2, 16, 16];
+  const b = new GraphBuilder();
+  b.output("y", b.apply("broadcast", [b.input("x", { dtype: "f32", shape: [2] })], { shape, axes: [1] }));
+  const graph = vjp(b.build("bias"), { wrt: ["x"] });
+  expect(nodesOf(graph, "reduce").map(({ params }) => params)).toEqual([
+    { kind: "sum", axes: [2, 3], order: "blocked" },
+    { kind: "sum", axes: [0], order: "sequential" },
+  ]);
+  const tenth = Math.fround(0.1);
+  const turned = evaluate(graph, new Map([["x", tensor("f32", [2], [0, 0])], ["c.y", tensor("f32", shape, Array.from({ length: 8192 }, () => tenth))]]), "device").get("c.x")!;
+  for (const sum of numbersOf(turned)) expect(Math.abs(sum / (4096 * tenth) - 1)).toBeLessThan(2e-7);
 });
 
 describe("window maximum", () => {

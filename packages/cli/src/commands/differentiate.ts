@@ -1,7 +1,7 @@
 /** @file `systole differentiate`: loss, gradient and, for a direction, the Gauss-Newton product of a model, computed by the device. */
 import { buildReport, renderReport, type ResidualReport } from "@systole/report";
 import {
-  byteCount, checkGradient, checkSymmetry, Device, differentiate, fail, formatType, isFloat, isWeighed, lossInputs, residualBytes, sameShape, signDirection, totalWeight, writeImage,
+  byteCount, checkGradient, checkSymmetry, Device, differentiate, elementCount, fail, formatType, isFloat, isWeighed, lossInputs, residualBytes, sameShape, signDirection, totalWeight, writeImage,
   type Derivatives, type LossChoice, type Run, type Tensor,
 } from "@systole/systole";
 import { compileOptions, type GivenTensor } from "../compiling.ts";
@@ -48,7 +48,7 @@ export function differentiateCommand(terminal: Terminal, path: string, flags: Di
   const inputs = bindInputs(derivatives, given, ofLosses);
   checkLosses(derivatives, inputs);
   const device = new Device(derivatives.image, machine);
-  const v = direction === undefined ? defaultDirection(derivatives, 0) : chosenDirection(derivatives, direction, flags.vector!);
+  const v = direction === undefined ? defaultDirection(derivatives, 0) : chosenDirection(terminal, derivatives, direction, flags.vector!);
   const begun = terminal.now();
   const run = runWith(terminal, device, derivatives, inputs, v);
   const report = buildReport(derivatives.image, machine, run, { compileMs, runMs: terminal.now() - begun, imageBytes: writeImage(derivatives.image).length }, residualReport(derivatives));
@@ -116,12 +116,20 @@ function bindInputs(derivatives: Derivatives, given: readonly GivenTensor[], ofL
   return bound;
 }
 
-/** The direction of the file, one tensor `v/PARAMETER` for each parameter. */
-function chosenDirection(derivatives: Derivatives, tensors: ReadonlyMap<string, Tensor>, file: string): Map<string, Tensor> {
-  return new Map(derivatives.parameters.map((name) => {
-    const tensor = tensors.get(`v/${name}`) ?? fail("E0601", `there is no "v/${name}" in the direction`, { file }, [`Wanted: one tensor for each of ${derivatives.parameters.map((p) => `v/${p}`).join(", ")}.`]);
-    const wanted = parameterType(derivatives, name);
-    if (!sameShape(tensor.shape, wanted.shape)) fail("E0602", `"v/${name}" is ${formatType(tensor)}, the parameter ${formatType(wanted)}`, { file });
+/** The direction of the file, one tensor `v/PARAMETER` for each parameter; it does not move those that it leaves out, which a note says. */
+function chosenDirection(terminal: Terminal, derivatives: Derivatives, tensors: ReadonlyMap<string, Tensor>, file: string): Map<string, Tensor> {
+  const { model, parameters } = derivatives;
+  const wanted = `wanted: one tensor for each of ${parameters.map((name) => `v/${name}`).join(", ")}`;
+  const names = [...tensors.keys()].filter((name) => name.startsWith("v/")).map((name) => name.slice(2));
+  const strange = names.find((name) => !model.graph.parameters.some((parameter) => parameter.name === name));
+  if (strange !== undefined) fail("E0601", `"v/${strange}" is the direction of no parameter`, { file }, [wanted]);
+  const missing = parameters.filter((name) => !names.includes(name));
+  if (missing.length === parameters.length) fail("E0601", "there is no direction of a parameter", { file }, [wanted]);
+  if (missing.length > 0) note(terminal, `${file} has no ${missing.map((name) => `v/${name}`).join(", ")}: zero`);
+  return new Map(parameters.map((name) => {
+    const type = parameterType(derivatives, name);
+    const tensor = tensors.get(`v/${name}`) ?? { ...type, data: new Float32Array(elementCount(type.shape)) };
+    if (!sameShape(tensor.shape, type.shape)) fail("E0602", `"v/${name}" is ${formatType(tensor)}, the parameter ${formatType(type)}`, { file });
     return [name, tensor.dtype === "f32" ? tensor : { dtype: "f32" as const, shape: tensor.shape, data: Float32Array.from(tensor.data as ArrayLike<number>, Number) }];
   }));
 }

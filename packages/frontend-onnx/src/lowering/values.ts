@@ -1,6 +1,6 @@
 /** @file Short names for what lowerings emit all the time: NumPy broadcasting, scalars, reductions that keep dimensions. */
-import { elementCount, fail, isFloat, reductionOrder, sameShape, tensor, type Dtype, type ElementwiseName } from "@systole/base";
-import type { Value } from "@systole/ir";
+import { elementCount, fail, sameShape, tensor, type Dtype, type ElementwiseName } from "@systole/base";
+import { emit, type Value } from "@systole/ir";
 import type { Emitter } from "./emitter.ts";
 
 export const shapeOf = (value: Value): readonly number[] => value.type.shape;
@@ -100,9 +100,7 @@ export function withoutAxes(e: Emitter, value: Value, axes: readonly number[]): 
 }
 
 export function sum(e: Emitter, value: Value, axes: readonly number[]): Value {
-  if (axes.length === 0) return value;
-  const order = isFloat(value.type.dtype) ? reductionOrder(shapeOf(value), axes) : "sequential";
-  return e.apply("reduce", [value], { kind: "sum", axes: [...axes], order });
+  return axes.length === 0 ? value : emit.sumOver(e, value, axes);
 }
 
 export function reduce(e: Emitter, kind: "sum" | "prod" | "max" | "min", value: Value, axes: readonly number[]): Value {

@@ -7,7 +7,7 @@ import { square } from "./elementwise.ts";
 import { axesOf, axisOf, input, operator, requireFloat, requireRank, type Call, type Operator } from "./operator.ts";
 
 export const normalizationOperators: readonly Operator[] = [
-  operator("BatchNormalization", batchNormalization, "before opset 14 with one output only (inference)"),
+  operator("BatchNormalization", batchNormalization),
   operator("InstanceNormalization", instanceNormalization),
   operator("LayerNormalization", layerNormalization, "stash_type 1"),
   operator("GroupNormalization", groupNormalization, "stash_type 1"),
@@ -37,7 +37,7 @@ function inverseRoot(e: Emitter, variance: Value, epsilon: number): Value {
   return elementwise(e, "div", scalar(e, variance.type.dtype, 1), elementwise(e, "sqrt", withNumber(e, "add", variance, epsilon)));
 }
 
-/** In inference the four vectors fold to one factor and one shift per channel. */
+/** In inference the four vectors fold to one factor and one shift per channel. Before opset 14 the training form is the one with several outputs. */
 function batchNormalization(c: Call): readonly (Value | undefined)[] {
   const { e } = c;
   const [x, gamma, beta] = [input(c, 0), input(c, 1), input(c, 2)];
@@ -51,8 +51,9 @@ function batchNormalization(c: Call): readonly (Value | undefined)[] {
   const epsilon = c.attributes.float("epsilon", Math.fround(1e-5));
   const momentum = c.attributes.float("momentum", Math.fround(0.9));
   if (c.attributes.int("spatial", 1) !== 1) c.attributes.refuse("spatial", "is 0", "1");
-  const training = c.attributes.flag("training_mode", false);
-  if (!training && c.wanted.slice(1).some((wanted) => wanted)) fail("E0202", "the running statistics are outputs, but training_mode is not set");
+  const several = c.wanted.slice(1).some((wanted) => wanted);
+  const training = c.opset < 14 ? several : c.attributes.flag("training_mode", false);
+  if (!training && several) fail("E0202", "the running statistics are outputs, but training_mode is not set");
   const axes = range(rankOf(x)).filter((axis) => axis !== 1);
   const batchMean = training ? mean(e, x, axes) : average;
   const centred = (): Value => elementwise(e, "sub", x, broadcastAxes(e, batchMean, shapeOf(x), [1]));
@@ -64,7 +65,8 @@ function batchNormalization(c: Call): readonly (Value | undefined)[] {
   if (!training) return [y];
   const running = (old: Value, fresh: Value): Value =>
     elementwise(e, "add", withNumber(e, "mul", old, momentum), withNumber(e, "mul", fresh, 1 - momentum));
-  return [y, running(average, batchMean), running(variance, batchVariance)];
+  const fresh = [running(average, batchMean), running(variance, batchVariance)];
+  return c.opset < 14 ? [y, ...fresh, batchMean, batchVariance] : [y, ...fresh];
 }
 
 function perChannel(e: Emitter, x: Value, factor: Value, shift: Value): Value {

@@ -1,5 +1,5 @@
 /** @file Short names for what derivative rules emit all the time. */
-import { isFloat, reductionOrder, tensor, type TensorType } from "@systole/base";
+import { blockLength, isFloat, reductionOrder, tensor, type TensorType } from "@systole/base";
 import type { Value } from "../graph.ts";
 import type { ElementwisePrimitiveName } from "./elementwise.ts";
 import type { Emit, Tangent } from "./primitive.ts";
@@ -45,9 +45,28 @@ export function addTangents(b: Emit, ...tangents: readonly Tangent[]): Tangent {
   return tangents.reduce((sum, tangent) => (sum === undefined || tangent === undefined ? sum ?? tangent : add(b, sum, tangent)), undefined);
 }
 
+/**
+ * The sum over ascending `axes`, in parts: the innermost axes first, as many together as stay within one block, then the others. One sum over places
+ * and samples would be a single chain of roundings, whose loss a normalisation by the batch's statistics shows; and a blocked sum must fit on chip.
+ */
 export function sumOver(b: Emit, x: Value, axes: readonly number[]): Value {
-  const order = isFloat(x.type.dtype) ? reductionOrder(x.type.shape, axes) : "sequential";
-  return b.apply("reduce", [x], { kind: "sum", axes, order });
+  if (!isFloat(x.type.dtype)) return b.apply("reduce", [x], { kind: "sum", axes, order: "sequential" });
+  const { shape } = x.type;
+  const first = axes.length - innermost(shape, axes);
+  const part = axes.slice(first === axes.length ? 0 : first);
+  const sum = b.apply("reduce", [x], { kind: "sum", axes: part, order: reductionOrder(shape, part) });
+  return part.length === axes.length ? sum : sumOver(b, sum, axes.slice(0, first));
+}
+
+/** How many of the last `axes` are the innermost of `shape` and have no more elements together than a block; a long one stands alone. */
+function innermost(shape: readonly number[], axes: readonly number[]): number {
+  let [count, elements] = [0, 1];
+  while (count < axes.length && axes.at(-1 - count) === shape.length - 1 - count) {
+    elements *= shape.at(-1 - count)!;
+    if (count > 0 && elements > blockLength) break;
+    count++;
+  }
+  return count;
 }
 
 export function reshapeTo(b: Emit, x: Value, shape: readonly number[]): Value {
