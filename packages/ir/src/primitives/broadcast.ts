@@ -1,7 +1,7 @@
 /** @file `broadcast`: the only way to repeat elements. */
 import { formatType, rowMajorStrides } from "@systole/base";
 import { require, requireExtents, requireOperands } from "./checks.ts";
-import { reshapeTo, sumOver } from "./emit.ts";
+import { reshapeTo, sumInAnyLayout } from "./emit.ts";
 import { joint, sameOnTangent, type Primitive } from "./primitive.ts";
 import { copyStrided, strided, tensorLike } from "./strided.ts";
 
@@ -39,6 +39,6 @@ export const broadcast: Primitive<BroadcastParams> = {
   transpose(b, { cotangent, types, params: { shape, axes } }) {
     const x = types[0]!.shape;
     const repeated = shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis) || x[axes.indexOf(axis)] !== shape[axis]);
-    return [reshapeTo(b, repeated.length === 0 ? cotangent : sumOver(b, cotangent, repeated), x)];
+    return [reshapeTo(b, repeated.length === 0 ? cotangent : sumInAnyLayout(b, cotangent, repeated), x)];
   },
 };

@@ -58,6 +58,20 @@ export function sumOver(b: Emit, x: Value, axes: readonly number[]): Value {
   return part.length === axes.length ? sum : sumOver(b, sum, axes.slice(0, first));
 }
 
+/**
+ * The sum over ascending `axes` where it only has to be nearly as exact, as of gradients: axes with others between them, as places and samples around channels, one
+ * after the other from the innermost, each in ascending order. That every layout can do, so no transpose stops here.
+ */
+export function sumInAnyLayout(b: Emit, x: Value, axes: readonly number[]): Value {
+  const { shape } = x.type;
+  const apart = axes.some((axis, i) => axis !== shape.length - axes.length + i);
+  if (!isFloat(x.type.dtype) || !apart || axes.at(-1) !== shape.length - 1 || shape.at(-1)! > longestChain) return sumOver(b, x, axes);
+  return sumInAnyLayout(b, b.apply("reduce", [x], { kind: "sum", axes: axes.slice(-1), order: "sequential" }), axes.slice(0, -1));
+}
+
+/** Roundings in a row that lose little. */
+const longestChain = 1024;
+
 /** How many of the last `axes` are the innermost of `shape` and have no more elements together than a block; a long one stands alone. */
 function innermost(shape: readonly number[], axes: readonly number[]): number {
   let [count, elements] = [0, 1];
