@@ -64,7 +64,9 @@ function savedCycles({ kernel, operands, levels, predicted }: TiledKernel, tenso
   const written = kernel.output.tensor === tensor;
   const before = Math.max(arrayCycles, vectorCycles, loadCycles, storeCycles);
   const after = Math.max(arrayCycles, vectorCycles, loadCycles - loaded, written ? 0 : storeCycles);
-  return before - after + machine.external.latencyCycles;
+  // Each row is read, combined and written before the next one.
+  const rows = written && kernel.engine.kind === "scatter" && kernel.engine.combine !== undefined ? kernel.dims[0]!.extent : 0;
+  return before - after + (1 + 2 * rows) * machine.external.latencyCycles;
 }
 
 /** The highest address at which the tensor overlaps none that lives at the same time. */

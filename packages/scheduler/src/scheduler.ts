@@ -4,6 +4,7 @@ import type { Machine } from "@systole/isa";
 import type { Graph } from "@systole/ir";
 import { collapseKernel, mapAccesses } from "./collapse.ts";
 import { formKernels } from "./form/form.ts";
+import { copyKernel } from "./copyKernel.ts";
 import { readsOf, type Kernel, type ScheduledTensor } from "./kernel.ts";
 import { planExternal, planOnChip } from "./memoryPlan.ts";
 import { planResidents, type Residents } from "./residents.ts";
@@ -13,10 +14,7 @@ import { align } from "./tiling/operand.ts";
 
 export function schedule(graph: Graph, machine: Machine, options: SearchOptions = {}): Schedule {
   const formed = formKernels(graph);
-  const kernels = formed.kernels.map(collapseKernel);
-  const used = new Set(kernels.flatMap((kernel) => [kernel.output.tensor.id, ...readsOf(kernel).map((access) => access.tensor.id)]));
-  const tensors = formed.tensors.filter((t) => t.kind === "input" || t.kind === "output" || used.has(t.id));
-  const { addresses, room, tiled } = tile(kernels, tensors, machine, options);
+  const { kernels, tensors, addresses, room, tiled } = tile(formed.tensors, formed.kernels.map(collapseKernel), machine, options);
   const external = planExternal(tensors.filter(({ id }) => !addresses.has(id)), kernels, machine);
   const placed = new Map(external.tensors.map((tensor) => [tensor.id, tensor]));
   return {
@@ -27,16 +25,32 @@ export function schedule(graph: Graph, machine: Machine, options: SearchOptions 
   };
 }
 
-interface Tiled extends Residents {
+interface Planned extends Residents {
+  readonly kernels: readonly Kernel[];
+  readonly tensors: readonly ScheduledTensor[];
+  /** As if nothing stayed. */
+  readonly alone: readonly TiledKernel[];
+}
+
+interface Tiled extends Planned {
   readonly tiled: readonly TiledKernel[];
 }
 
-/** Kernels that stay as they are without residents keep their tiles; the others get new ones, in the room that is left. */
-function tile(kernels: readonly Kernel[], tensors: readonly ScheduledTensor[], machine: Machine, options: SearchOptions): Tiled {
-  const search = new TilingSearch(machine, options);
+function plan(all: readonly ScheduledTensor[], kernels: readonly Kernel[], machine: Machine, search: TilingSearch): Planned {
+  const used = new Set(kernels.flatMap((kernel) => [kernel.output.tensor.id, ...readsOf(kernel).map((access) => access.tensor.id)]));
+  const tensors = all.filter((t) => t.kind === "input" || t.kind === "output" || used.has(t.id));
   const alone = kernels.map((kernel) => search.representative(kernel));
   const scaled = new Set(kernels.filter((kernel) => search.scales(kernel)).map(({ output }) => output.tensor));
-  const { addresses, room } = planResidents(tensors, alone, machine, ({ tensor, bytes }) => (scaled.has(tensor) ? align(bytes * search.canonicalFactor) : bytes));
+  return { kernels, tensors, alone, ...planResidents(tensors, alone, machine, ({ tensor, bytes }) => (scaled.has(tensor) ? align(bytes * search.canonicalFactor) : bytes)) };
+}
+
+/** Kernels that stay as they are without residents keep their tiles; the others get new ones, in the room that is left. */
+function tile(all: readonly ScheduledTensor[], formed: readonly Kernel[], machine: Machine, options: SearchOptions): Tiled {
+  const search = new TilingSearch(machine, options);
+  const split = withTables(all, formed);
+  const onChip = split.tables.length === 0 ? undefined : plan(split.tensors, split.kernels, machine, search);
+  const planned = onChip !== undefined && split.tables.every(({ id }) => onChip.addresses.has(id)) ? onChip : plan(all, formed, machine, search);
+  const { kernels, tensors, alone, addresses, room } = planned;
   const residents = new Map(tensors.filter(({ id }) => addresses.has(id)).map((tensor) => [tensor, { ...tensor, memory: "cache" as const }]));
   const searches = new Map([[machine.dataCache.bytes, search]]);
   const searchIn = (bytes: number): TilingSearch => {
@@ -49,7 +63,20 @@ function tile(kernels: readonly Kernel[], tensors: readonly ScheduledTensor[], m
     if (!touches && cacheBytes(alone[position]!) <= room[position]!) return search.choose(kernel);
     return searchIn(room[position]!).choose(mapAccesses(kernel, (access) => ({ ...access, tensor: residents.get(access.tensor) ?? access.tensor })));
   });
-  return { addresses, room, tiled };
+  return { ...planned, tiled };
+}
+
+/** Rows that are combined one after the other wait for each other: with a table of its own, an output of such rows may come about in the data cache, to be copied in the end. */
+function withTables(tensors: readonly ScheduledTensor[], kernels: readonly Kernel[]): { readonly tensors: readonly ScheduledTensor[]; readonly kernels: readonly Kernel[]; readonly tables: readonly ScheduledTensor[] } {
+  const outputs = kernels.flatMap(({ engine, output }) => (engine.kind === "scatter" && engine.combine !== undefined && output.tensor.kind === "output" ? [output.tensor] : []));
+  const tables = new Map([...new Set(outputs)].map((output, i) => [output, { ...output, id: tensors.length + i, name: `${output.name}.rows`, kind: "temporary" as const }]));
+  const copied = new Set<ScheduledTensor>();
+  const split = kernels.toReversed().flatMap((kernel) => {
+    const done = [...readsOf(kernel), kernel.output].map(({ tensor }) => tensor).filter((tensor) => tables.has(tensor) && !copied.has(tensor));
+    done.forEach((tensor) => copied.add(tensor));
+    return [...done.map((tensor) => copyKernel(`${kernel.name}.copy`, tables.get(tensor)!, tensor, kernel.origins)), mapAccesses(kernel, (access) => ({ ...access, tensor: tables.get(access.tensor) ?? access.tensor }))];
+  }).reverse();
+  return { tensors: [...tensors, ...tables.values()], kernels: split, tables: [...tables.values()] };
 }
 
 function resident(tensor: ScheduledTensor, address: number): PlacedTensor {

@@ -80,3 +80,26 @@ test("whatever the sizes and the tiles, nothing overlaps and nothing leaves its 
     }
   }), { numRuns: 60, seed: 4 });
 });
+
+describe("rows that are combined", () => {
+  /** The gradient of a look-up: rows of updates added to rows of zeros. */
+  const gradient = (rows: number, width: number, count: number): Graph => {
+    const b = new GraphBuilder();
+    b.setOrigin({ node: "rows", operator: "Test" });
+    const zeros = b.apply("broadcast", [b.constant(tensor("f32", [], [0]))], { shape: [rows, width], axes: [] });
+    b.output("g", b.apply("scatter", [zeros, b.input("index", { dtype: "i32", shape: [count] }), b.input("updates", f32(count, width))], { kind: "add" }));
+    return b.build("gradient");
+  };
+
+  test("come about in the data cache and are copied to the output where they fit", () => {
+    const scheduled = schedule(gradient(50, 32, 24), presets["edge-16"]);
+    expect(cached(scheduled).map(({ name }) => name)).toEqual(["g.rows"]);
+    expect(scheduled.kernels.at(-1)!.kernel.output.tensor.name).toBe("g");
+  });
+
+  test("are combined in the output itself where they do not", () => {
+    const scheduled = schedule(gradient(5000, 64, 24), presets["edge-16"]);
+    expect(cached(scheduled)).toEqual([]);
+    expect(scheduled.kernels.map(({ kernel }) => kernel.output.tensor.name)).toEqual(["g", "g"]);
+  });
+});

@@ -143,7 +143,8 @@ export function gather(places: Places, node: Node): Expression {
 export function scatter(places: Places, node: Node<"scatter">): Expression {
   const type = node.outputs[0]!.type;
   const target = places.tensor(places.name(node.origin), "temporary", type);
-  places.emitInto({ kind: "view", view: places.placed(node.inputs[0]!) }, type, wholeView(target), node.origin, "copy");
+  const before = places.take(node.inputs[0]!);
+  places.emitInto(before.kind === "immediate" ? before : { kind: "view", view: places.placed(node.inputs[0]!) }, type, wholeView(target), node.origin, "copy");
   const indexType = node.inputs[1]!.type;
   const count = product(indexType.shape);
   const index = reshapeView(places.placed(node.inputs[1]!), [count]) ?? wholeView(places.emit({ kind: "view", view: places.placed(node.inputs[1]!) }, indexType, node.origin, "copy"), [count]);

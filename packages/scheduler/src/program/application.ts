@@ -5,14 +5,13 @@
  * old content comes later: other kernels read it before, the writing kernel reads point by point what it overwrites. Elsewhere
  * the output is a temporary that is copied when all kernels have run.
  */
-import { bytesOf, elementCount, type Dtype } from "@systole/base";
+import { bytesOf, type Dtype } from "@systole/base";
 import { removeDeadCode, type Graph } from "@systole/ir";
 import { collapseKernel } from "../collapse.ts";
-import { accessOf } from "../form/access.ts";
+import { copyKernel } from "../copyKernel.ts";
 import { formKernels } from "../form/form.ts";
 import { readsOf, strideAlong, type Access, type Kernel, type ScheduledTensor } from "../kernel.ts";
 import type { Row } from "../schedule.ts";
-import { wholeView } from "../view.ts";
 
 /** Bytes of a program tensor, in row 0 where a scalar chooses the row. */
 export interface Piece {
@@ -126,14 +125,4 @@ function readsWhatItOverwrites(kernel: Kernel, access: Access, distanceBytes: nu
   return bytesOf(kernel.output.tensor.type.dtype) === width
     && start(access) * width + distanceBytes === start(kernel.output) * width
     && kernel.dims.every((_, dim) => strideAlong(access, dim) === strideAlong(kernel.output, dim));
-}
-
-/** Element by element, between tensors of the same type; the work of `origins` where it is somebody's. */
-export function copyKernel(name: string, from: ScheduledTensor, to: ScheduledTensor, origins: Kernel["origins"] = [{ node: name, operator: "" }]): Kernel {
-  const count = elementCount(from.type.shape);
-  const access = (tensor: ScheduledTensor) => accessOf(wholeView(tensor, [count]));
-  return collapseKernel({
-    name, origins, dims: [{ name: "i", extent: count }], parallel: 1, engine: { kind: "none" },
-    epilogue: { streams: [access(from)], stages: [], dtype: from.type.dtype }, output: access(to),
-  });
 }
