@@ -60,7 +60,9 @@ function tile(all: readonly ScheduledTensor[], formed: readonly Kernel[], machin
   };
   const tiled = kernels.map((kernel, position) => {
     const touches = [...readsOf(kernel), kernel.output].some((access) => residents.has(access.tensor));
-    if (!touches && cacheBytes(alone[position]!) <= room[position]!) return search.choose(kernel);
+    // Random tilings are drawn anew each time.
+    const same = () => (options.tilingSeed === undefined ? search.choose(kernel) : alone[position]!);
+    if (!touches && cacheBytes(alone[position]!) <= room[position]!) return same();
     return searchIn(room[position]!).choose(mapAccesses(kernel, (access) => ({ ...access, tensor: residents.get(access.tensor) ?? access.tensor })));
   });
   return { ...planned, tiled };
