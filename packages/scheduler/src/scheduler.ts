@@ -60,9 +60,11 @@ function tile(all: readonly ScheduledTensor[], formed: readonly Kernel[], machin
   };
   const tiled = kernels.map((kernel, position) => {
     const touches = [...readsOf(kernel), kernel.output].some((access) => residents.has(access.tensor));
-    // Random tilings are drawn anew each time.
-    const same = () => (options.tilingSeed === undefined ? search.choose(kernel) : alone[position]!);
-    if (!touches && cacheBytes(alone[position]!) <= room[position]!) return same();
+    if (!touches && cacheBytes(alone[position]!) <= room[position]!) {
+      // Random tilings are drawn anew each time; fewer samples than the canonical ones may take more slots.
+      const same = options.tilingSeed === undefined ? search.choose(kernel) : alone[position]!;
+      if (cacheBytes(same) <= room[position]!) return same;
+    }
     return searchIn(room[position]!).choose(mapAccesses(kernel, (access) => ({ ...access, tensor: residents.get(access.tensor) ?? access.tensor })));
   });
   return { ...planned, tiled };
