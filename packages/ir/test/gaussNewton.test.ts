@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { binaryCrossEntropy, crossEntropy, deriveLoss, gaussNewton, gaussNewtonGraph, gradient, GraphBuilder, jvp, linearize, lossGradient, lossGraph, optimize, optimizeTrainable, printNode, residualBytes, squaredError, trainableParameters, verifyGraph, type Graph, type LossPiece, type Value } from "../src/index.ts";
 import { count, eigenvalues, evaluate64, inner, opsOf, tensor64, type Tensors } from "./numeric.ts";
+import { b1, directionOf, o1, o13, o2, w1, x } from "./oracles.ts";
 import { drawFrom, type Draw } from "./samples.ts";
 
 interface Layer {
@@ -53,26 +54,27 @@ function expectClose(got: readonly number[], wanted: readonly number[], toleranc
   got.forEach((value, i) => expect(Math.abs(value - wanted[i]!), `element ${i}: ${value} instead of ${wanted[i]}`).toBeLessThan(tolerance));
 }
 
-const x0 = tensor64([1, 2], [1, -2]);
-const first: Layer = { weight: tensor64([2, 2], [0.5, -0.25, 0.1, 0.3]), bias: tensor64([2], [0, 0.2]) };
+const x0 = tensor64([1, 2], x);
+const layerOf = (weight: readonly (readonly number[])[], bias: readonly number[]): Layer => ({ weight: tensor64([weight.length, weight[0]!.length], weight.flat()), bias: tensor64([bias.length], bias) });
+const first = layerOf(w1, b1);
 
 describe("oracle O1: 2-2-1, tanh, squared error", () => {
-  const network = denseNetwork(1, [first, { weight: tensor64([1, 2], [0.7, -0.4]), bias: tensor64([1], [0.1]) }], ["tanh", "none"]);
+  const network = denseNetwork(1, [first, layerOf(o1.w2, o1.b2)], ["tanh", "none"]);
   const pieces = [{ output: "z", loss: squaredError({ dtype: "f64", shape: [1, 1] }) }];
   const inputs = new Map([["x", x0], ["target", tensor64([1, 1], [1])]]);
-  const v = Array.from({ length: 9 }, (_, i) => (i + 1) / 10);
+  const v = directionOf(9);
   const got = evaluate64(verifyGraph(gaussNewtonGraph(network, pieces, names(network))), new Map([...inputs, ...unpack(network, "v/", v)]));
 
   test("loss and gradient", () => {
-    expectClose(numbersOf(got.get("y/z")!), [0.74964095415]);
-    expectClose(numbersOf(got.get("loss")!), [0.031339825919543395]);
-    expectClose(pack(network, "g/", got), [-0.073601062814, 0.147202125627, 0.091645126634, -0.183290253268, -0.073601062814, 0.091645126634, -0.19067198621, 0.072932747698, -0.25035904585]);
+    expectClose(numbersOf(got.get("y/z")!), [o1.scores]);
+    expectClose(numbersOf(got.get("loss")!), [o1.loss]);
+    expectClose(pack(network, "g/", got), o1.gradient);
   });
   test("J v and G v", () => {
     const gv = pack(network, "Gv/", got);
-    expectClose(numbersOf(got.get("Jv")!), [1.222256748561]);
-    expectClose(gv, [0.359321531282, -0.718643062564, -0.44741293098, 0.89482586196, 0.359321531282, -0.44741293098, 0.930863596781, -0.35605880651, 1.222256748561]);
-    expectClose([gv.reduce((sum, value, i) => sum + value * v[i]!, 0)], [1.4939115594]);
+    expectClose(numbersOf(got.get("Jv")!), o1.Jv);
+    expectClose(gv, o1.Gv);
+    expectClose([gv.reduce((sum, value, i) => sum + value * v[i]!, 0)], [o1.vGv]);
   });
   test("trace of G", () => {
     const { point, product, residuals } = gaussNewton(network, pieces, names(network));
@@ -98,21 +100,17 @@ function given(product: Graph, inputs: Tensors, values: Tensors, residuals: read
 }
 
 test("oracle O2: 2-2-3, softmax", () => {
-  const network = denseNetwork(1, [first, { weight: tensor64([3, 2], [0.7, -0.4, -0.2, 0.5, 0, 0.1]), bias: tensor64([3], [0.1, 0, -0.1]) }], ["tanh", "none"]);
+  const network = denseNetwork(1, [first, layerOf(o2.w2, o2.b2)], ["tanh", "none"]);
   const type = { dtype: "f64", shape: [1, 3] } as const;
-  const v = Array.from({ length: 15 }, (_, i) => (i + 1) / 10);
-  const wanted = [
-    -0.02253487845, 0.045069756901, 0.038474088633, -0.076948177267, -0.02253487845, 0.038474088633, -0.05523555529, 0.021127806439, 0.011002702601, -0.004208574887, 0.044232852689, -0.016919231552,
-    -0.07252623311, 0.014446936752, 0.058079296359,
-  ];
+  const v = directionOf(15);
   for (const target of [tensor("i64", [1], [1]), tensor64([1, 3], [0, 1, 0])]) {
     const whole = verifyGraph(gaussNewtonGraph(network, [{ output: "z", loss: crossEntropy({ scores: type, target }) }], names(network)));
     const got = evaluate64(whole, new Map([["x", x0], ["target", target], ...unpack(network, "v/", v)]));
-    expectClose(numbersOf(got.get("loss")!), [1.6163702555309376]);
-    expectClose(numbersOf(got.get("Jv")!), [1.622256748561, 1.823080002335, 1.997329806228]);
-    expectClose(pack(network, "Gv/", got), wanted);
-    expectClose([pack(network, "Gv/", got).reduce((sum, value, i) => sum + value * v[i]!, 0)], [0.0246852601179853]);
-    expectClose(pack(network, "g/", got).slice(12), [0.566230429731, 0.198618326033 - 1, 0.235151244236]);
+    expectClose(numbersOf(got.get("loss")!), [o2.loss]);
+    expectClose(numbersOf(got.get("Jv")!), o2.Jv);
+    expectClose(pack(network, "Gv/", got), o2.Gv);
+    expectClose([pack(network, "Gv/", got).reduce((sum, value, i) => sum + value * v[i]!, 0)], [o2.vGv]);
+    expectClose(pack(network, "g/", got).slice(12), o2.biasGradient);
   }
 });
 
@@ -124,9 +122,9 @@ test("oracle O13: the chain of squares, its gradient and what it costs", () => {
   const network = b.build("chain");
   const loss = squaredError({ dtype: "f64", shape: [3] });
   // Half the sum over the batch of 3: three times the mean is the L of the text.
-  const got = evaluate64(verifyGraph(lossGradient(network, [{ output: "A3", loss }], ["x"])), new Map([["x", tensor64([3], [1, 2, 0.5])], ["target", tensor64([3], [0, 0, 0])]]));
-  expect(numbersOf(got.get("loss")!)[0]! * 3).toBe(32768.500007629395);
-  expectClose(numbersOf(got.get("g/x")!).map((value) => value * 3), [8, 262144, 2.44140625e-4], 1e-7);
+  const got = evaluate64(verifyGraph(lossGradient(network, [{ output: "A3", loss }], ["x"])), new Map([["x", tensor64([3], o13.x)], ["target", tensor64([3], [0, 0, 0])]]));
+  expect(numbersOf(got.get("loss")!)[0]! * 3).toBe(o13.loss);
+  expectClose(numbersOf(got.get("g/x")!).map((value) => value * 3), o13.gradient, 1e-7);
   // One Hadamard product b(A, B) = 2 A B a cell: no Jacobian is made.
   const { linear } = linearize(network, { wrt: ["x"] });
   expect(linear.nodes.every((node) => elementCount(node.outputs[0]!.type.shape) <= 3)).toBe(true);
