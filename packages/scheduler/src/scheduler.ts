@@ -3,8 +3,8 @@ import { byteCount } from "@systole/base";
 import type { Machine } from "@systole/isa";
 import type { Graph } from "@systole/ir";
 import { collapseKernel, mapAccesses } from "./collapse.ts";
+import { withTables } from "./combinedRows.ts";
 import { formKernels } from "./form/form.ts";
-import { copyKernel } from "./copyKernel.ts";
 import { readsOf, type Kernel, type ScheduledTensor } from "./kernel.ts";
 import { planExternal, planOnChip } from "./memoryPlan.ts";
 import { planResidents, type Residents } from "./residents.ts";
@@ -68,19 +68,6 @@ function tile(all: readonly ScheduledTensor[], formed: readonly Kernel[], machin
     return searchIn(room[position]!).choose(mapAccesses(kernel, (access) => ({ ...access, tensor: residents.get(access.tensor) ?? access.tensor })));
   });
   return { ...planned, tiled };
-}
-
-/** Rows that are combined one after the other wait for each other: with a table of its own, an output of such rows may come about in the data cache, to be copied in the end. */
-function withTables(tensors: readonly ScheduledTensor[], kernels: readonly Kernel[]): { readonly tensors: readonly ScheduledTensor[]; readonly kernels: readonly Kernel[]; readonly tables: readonly ScheduledTensor[] } {
-  const outputs = kernels.flatMap(({ engine, output }) => (engine.kind === "scatter" && engine.combine !== undefined && output.tensor.kind === "output" ? [output.tensor] : []));
-  const tables = new Map([...new Set(outputs)].map((output, i) => [output, { ...output, id: tensors.length + i, name: `${output.name}.rows`, kind: "temporary" as const }]));
-  const copied = new Set<ScheduledTensor>();
-  const split = kernels.toReversed().flatMap((kernel) => {
-    const done = [...readsOf(kernel), kernel.output].map(({ tensor }) => tensor).filter((tensor) => tables.has(tensor) && !copied.has(tensor));
-    done.forEach((tensor) => copied.add(tensor));
-    return [...done.map((tensor) => copyKernel(`${kernel.name}.copy`, tables.get(tensor)!, tensor, kernel.origins)), mapAccesses(kernel, (access) => ({ ...access, tensor: tables.get(access.tensor) ?? access.tensor }))];
-  }).reverse();
-  return { tensors: [...tensors, ...tables.values()], kernels: split, tables: [...tables.values()] };
 }
 
 function resident(tensor: ScheduledTensor, address: number): PlacedTensor {

@@ -1,9 +1,9 @@
 /** @file Kernels of applications with their tensors in place. Kernels that do the same with the same places are one. */
 import { byteCount, internal } from "@systole/base";
 import { mapAccesses } from "../collapse.ts";
+import { copyKernel } from "../copyKernel.ts";
 import type { Kernel, ScheduledTensor } from "../kernel.ts";
 import type { PlacedTensor } from "../schedule.ts";
-import { copyKernel } from "../copyKernel.ts";
 import type { Application, Piece } from "./application.ts";
 import type { Applications } from "./applications.ts";
 import type { Place, PlacedProgramTensor } from "./programSchedule.ts";
