@@ -205,3 +205,8 @@ export function mergeAxes<V extends { readonly coordinates: readonly Coordinate[
 function range(from: number, to: number): number[] {
   return Array.from({ length: to - from }, (_, i) => from + i);
 }
+
+/** Neighbours in memory that one axis of the view holds: what a transfer moves in one piece at least. */
+export function runElements({ coordinates }: View): number {
+  return coordinates.reduce((longest, { stride, size }) => (stride === 1 ? Math.max(longest, size) : longest), 1);
+}

@@ -49,16 +49,17 @@ function forLinear({ fixed }: Turned, ...cotangents: readonly (() => Value)[]): 
 
 /**
  * max and min. Two operands with tangents: the extreme one takes all, the first on a tie. One operand with a tangent takes
- * it only where it is strictly the extreme one, so that the derivative of max(x, 0) at 0 is 0.
+ * it only where it is strictly the extreme one, so that the derivative of max(x, 0) at 0 is 0; that is seen in the result
+ * too, so that the operand need not be kept for it.
  */
 function extreme(strict: "gt" | "lt", loose: "ge" | "le"): Derivatives {
   return {
     jvp(b, { inputs, outputs, tangents: [s, t] }) {
-      const [x, y] = [inputs[0]!, inputs[1]!];
-      const none = (): Value => zeros(b, outputs[0]!.type);
+      const [x, y, result] = [inputs[0]!, inputs[1]!, outputs[0]!];
+      const none = (): Value => zeros(b, result.type);
       if (s !== undefined && t !== undefined) return [select(b, compare(b, loose, x, y), s, t)];
-      if (s !== undefined) return [select(b, compare(b, strict, x, y), s, none())];
-      return [select(b, compare(b, strict, y, x), t!, none())];
+      if (s !== undefined) return [select(b, compare(b, strict, result, y), s, none())];
+      return [select(b, compare(b, strict, result, x), t!, none())];
     },
   };
 }

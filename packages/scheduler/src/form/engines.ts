@@ -2,7 +2,7 @@
 import { allocate, fail } from "@systole/base";
 import { evaluatePrimitive, type Node, type Params } from "@systole/ir";
 import type { Access, Dimension, Engine } from "../kernel.ts";
-import { isWhole, reshapeView, reverseView, sliceView, wholeView, type View } from "../view.ts";
+import { isWhole, runElements, reshapeView, reverseView, sliceView, wholeView, type View } from "../view.ts";
 import { accessOf, isAffineRows, mapAxes } from "./access.ts";
 import { containsEngine, originsOf, type Expression } from "./expression.ts";
 import { padOrCopy } from "./movement.ts";
@@ -42,7 +42,7 @@ export function contraction(places: Places, node: Node): Expression {
 function weightsOf(places: Places, node: Node): View {
   const value = node.inputs[1]!;
   const view = places.placed(value);
-  if (node.op !== "conv" || view.tensor.kind !== "constant" || isWhole(view) || product(view.shape) < smallestPacked) return view;
+  if (node.op !== "conv" || view.tensor.kind !== "constant" || isWhole(view) || product(view.shape) < smallestPacked || runElements(view) >= longRun) return view;
   const packed = wholeView(places.emit({ kind: "view", view }, value.type, node.origin, "pack"));
   places.expressions.set(value, { kind: "view", view: packed });
   return packed;
@@ -50,6 +50,8 @@ function weightsOf(places: Places, node: Node): View {
 
 /** Elements from which packing pays for itself. */
 const smallestPacked = 4096;
+/** Neighbours that are worth a transfer, as in a convolution over single points: a usual burst of them. */
+const longRun = 16;
 
 /** One loop nest: `w` holds the kernel positions of the phase only, `initial` its results. */
 function contractionPhase(places: Places, node: Node, { x, w, initial }: { readonly x: View; readonly w: View; readonly initial: View | undefined }, phase: readonly AxisPhase[]): Expression {

@@ -140,7 +140,7 @@ class Former {
     const from = view.tensor;
     const plain = (c: Coordinate) => !c.padded && c.offset === 0 && c.terms.length === 1 && c.terms[0]!.factor === 1;
     if (from.kind !== "temporary" || view.base !== 0 || !view.coordinates.every(plain)) return false;
-    if (product(view.shape) !== product(from.type.shape) || this.#places.kernels.some((k) => k.engine.kind === "scatter")) return false;
+    if (product(view.shape) !== product(from.type.shape)) return false;
     const reads = this.#places.kernels.some((kernel) => readsOf(kernel).some((access) => access.tensor === from));
     const pendingReads = [...this.#places.expressions.values()].some((e) => readsTensor(e, from) && !(e.kind === "view" && (e.view === view || isWhole(e.view))));
     const shared = this.#graph.outputs.filter((o) => { const e = this.#places.expressions.get(o.value); return e !== undefined && readsTensor(e, from); }).length > 1;
@@ -149,6 +149,7 @@ class Former {
     // Element stride in `from` -> element stride in the output, per coordinate of the view.
     const strides = new Map(view.coordinates.map((c) => [c.stride, { size: c.size, stride: target.coordinates.find((t) => t.terms[0]!.dim === c.terms[0]!.dim)?.stride ?? 0 }]));
     const writers = this.#places.kernels.filter((kernel) => kernel.output.tensor === from);
+    if (writers.some((kernel) => kernel.engine.kind === "scatter")) return false;
     const remapped = writers.map((kernel) => remapOutput(kernel.output, strides, output));
     if (remapped.some((access) => access === undefined)) return false;
     writers.forEach((kernel, i) => { this.#places.kernels[this.#places.kernels.indexOf(kernel)] = { ...kernel, output: remapped[i]! }; });

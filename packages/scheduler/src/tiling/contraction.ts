@@ -1,7 +1,7 @@
 /** @file Tilings of a contraction: row tile, column tile, split of k, loop order, residency and dataflow, searched exhaustively over a short list. */
 import { bytesOf, internal } from "@systole/base";
 import { limits, type Machine } from "@systole/isa";
-import { initialOf, type Access, type Kernel } from "../kernel.ts";
+import { initialOf, strideAlong, type Access, type Kernel } from "../kernel.ts";
 import type { Box, Level, Operand, TiledKernel, TilingChoice } from "../schedule.ts";
 import { allLoadCycles, blockCycles, blockLatency, initialCycles, leastLatency, loadCyclesOf, predict, storeTraffic } from "./cost.ts";
 import { align, boxOf, bufferOf, dependsOn, externalOrder, kernelOrder, noBuffer, operandOf, residency, ringOf, scopeOf, type Residence } from "./operand.ts";
@@ -141,7 +141,7 @@ function* blockings(problem: Problem): Generator<Blocking> {
     dims.forEach((dim, i) => { full[dim] = tile[i]!; });
     return { tile: full, points: tile.reduce((n, t) => n * t, 1), parts: partsAlong(kernel, dims, full) };
   };
-  const rowTiles = suffixTiles(roles.rows.map(extent), unique([1, R, 2 * R, 4 * R, 8 * R, 16 * R, 32 * R, 64 * R, 128 * R])).map((tile) => placed(roles.rows, tile));
+  const rowTiles = rowTilesOf(kernel, roles.rows, unique([1, R, 2 * R, 4 * R, 8 * R, 16 * R, 32 * R, 64 * R, 128 * R])).map((tile) => placed(roles.rows, tile));
   const kTiles = suffixTiles(roles.contracted.map(extent), [R, 2 * R, 4 * R, 8 * R, 16 * R, 32 * R]).map((tile) => placed(roles.contracted, tile));
   // A box changes with the tiles that its access depends on, and only with them.
   const boxesOf = accesses.map(({ access, order, dims }) => {
@@ -175,6 +175,16 @@ function* blockings(problem: Problem): Generator<Blocking> {
       if (!splitsSum && panels === 1) yield shape("output-stationary");
     }
   }
+}
+
+/** In the order of the sums, and in that of the result in memory, so that a tile is stored in long runs. */
+function rowTilesOf({ dims, output }: Kernel, rows: readonly number[], targets: readonly number[]): readonly (readonly number[])[] {
+  const stride = (dim: number) => (dims[dim]!.extent === 1 ? Infinity : Math.abs(strideAlong(output, dim)));
+  const stored = [...rows].sort((a, b) => stride(b) - stride(a) || a - b);
+  const tiles = suffixTiles(rows.map((dim) => dims[dim]!.extent), targets);
+  if (stored.every((dim, i) => dim === rows[i])) return tiles;
+  const others = suffixTiles(stored.map((dim) => dims[dim]!.extent), targets).map((tile) => rows.map((dim) => tile[stored.indexOf(dim)]!));
+  return [...new Map([...tiles, ...others].map((tile) => [tile.join(), tile])).values()];
 }
 
 function columnOf(roles: Roles): number | undefined {
