@@ -3,7 +3,7 @@
  * vector and overlap; there a buffer may not be used any more when another one covers it, so what overlaps shares a buffer.
  */
 import { internal } from "@systole/base";
-import { readsOf, type Kernel, type PlacedTensor, type TensorMemory } from "@systole/scheduler";
+import { accessesOf, type Kernel, type PlacedTensor, type TensorMemory } from "@systole/scheduler";
 
 export interface Region {
   readonly memory: TensorMemory;
@@ -22,7 +22,7 @@ export class TensorPlaces {
   readonly #places = new Map<number, TensorPlace>();
 
   constructor(kernel: Kernel, tensors: ReadonlyMap<number, PlacedTensor>, registerOf: (scalar: string) => number) {
-    const ids = new Set([...readsOf(kernel), kernel.output].map((access) => access.tensor.id));
+    const ids = new Set(accessesOf(kernel).map((access) => access.tensor.id));
     const used = [...ids].map((id) => tensors.get(id) ?? internal(`tensor ${id} of ${kernel.name} has no place`));
     const shared = merged(used.filter(({ memory }) => memory === "cache").map(regionOf));
     const external = new Map<string, Region>();

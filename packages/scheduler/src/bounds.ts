@@ -6,13 +6,13 @@
  */
 import { bytesOf } from "@systole/base";
 import type { Machine } from "@systole/isa";
-import { macsOf, readsOf, type Access, type Coordinate, type Kernel } from "./kernel.ts";
+import { macsOf, outputsOf, readsOf, type Access, type Coordinate, type Kernel } from "./kernel.ts";
 
 export function lowerBoundBytes(kernel: Kernel, machine: Machine): number {
   const resident = (access: Access) => access.tensor.memory === "cache";
   const tensors = new Map(readsOf(kernel).filter((access) => !resident(access)).map((access) => [access.tensor.id, access]));
   const read = [...tensors.values()].reduce((sum, access) => sum + touchedBytes(kernel, access), 0);
-  const written = resident(kernel.output) ? 0 : touchedBytes(kernel, kernel.output);
+  const written = outputsOf(kernel).filter((access) => !resident(access)).reduce((sum, access) => sum + touchedBytes(kernel, access), 0);
   const compulsory = read + written;
   const operandsMove = kernel.engine.kind === "contraction" && !resident(kernel.engine.x) && !resident(kernel.engine.w);
   if (kernel.engine.kind !== "contraction" || !operandsMove || hasWindow(kernel.engine.x)) return compulsory;

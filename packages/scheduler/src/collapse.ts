@@ -1,5 +1,5 @@
 /** @file Merges neighbouring dimensions of a kernel that every access walks as one, and drops dimensions of extent 1. */
-import { engineReads, initialOf, type Access, type Chain, type Coordinate, type Engine, type Kernel, type Stage } from "./kernel.ts";
+import { chainsOf, engineReads, initialOf, outputsOf, resultStreams, type Access, type Chain, type Coordinate, type Engine, type Kernel, type Stage } from "./kernel.ts";
 import { mergeAxes } from "./view.ts";
 
 export function collapseKernel(kernel: Kernel): Kernel {
@@ -11,15 +11,15 @@ export function collapseKernel(kernel: Kernel): Kernel {
   return current;
 }
 
-function accessesOf(kernel: Kernel): readonly Access[] {
+/** Those that walk through the dimensions one by one, unlike look-ups. */
+function walksOf(kernel: Kernel): readonly Access[] {
   const { engine } = kernel;
   const own = engine.kind === "contraction" || engine.kind === "reduction" ? engineReads(engine) : [];
-  return [...own, ...kernel.epilogue.streams, kernel.output];
+  return [...own, ...resultStreams(kernel), ...outputsOf(kernel)];
 }
 
 function indexed(kernel: Kernel, dim: number): boolean {
-  const chains = kernel.engine.kind === "reduction" ? [kernel.engine.chain, kernel.epilogue] : [kernel.epilogue];
-  return chains.some((chain) => chain.stages.some((stage) => stage.sources.some((s) => s.kind === "index" && s.dim === dim)));
+  return chainsOf(kernel).some((chain) => chain.stages.some((stage) => stage.sources.some((s) => s.kind === "index" && s.dim === dim)));
 }
 
 function mergeDims(kernel: Kernel, outer: number): Kernel | undefined {
@@ -34,7 +34,7 @@ function mergeDims(kernel: Kernel, outer: number): Kernel | undefined {
     const touches = access.coordinates.some((c) => c.terms.some((t) => t.dim === outer || t.dim === inner));
     return touches ? mergeAxes(access, outer, inner, innerExtent) : access;
   };
-  if (accessesOf(kernel).some((access) => merge(access) === undefined)) return undefined;
+  if (walksOf(kernel).some((access) => merge(access) === undefined)) return undefined;
   const dims = kernel.dims.map((d, i) => (i === inner ? { name: `${kernel.dims[outer]!.name}.${d.name}`, extent: d.extent * kernel.dims[outer]!.extent } : d));
   return removeDim(mapAccesses({ ...kernel, dims }, (access) => merge(access)!), outer);
 }
@@ -68,7 +68,7 @@ function removeDim(kernel: Kernel, dim: number): Kernel {
   const engine: Engine = mapped.engine.kind === "contraction" ? { ...mapped.engine, classes: mapped.engine.classes.filter((_, i) => i !== dim) }
     : mapped.engine.kind === "reduction" ? { ...mapped.engine, chain: chain(mapped.engine.chain) }
     : mapped.engine;
-  return { ...mapped, engine, epilogue: chain(mapped.epilogue), dims: kernel.dims.filter((_, i) => i !== dim), parallel: dim < kernel.parallel ? kernel.parallel - 1 : kernel.parallel };
+  return { ...mapped, engine, results: mapped.results.map((result) => ({ ...result, chain: chain(result.chain) })), dims: kernel.dims.filter((_, i) => i !== dim), parallel: dim < kernel.parallel ? kernel.parallel - 1 : kernel.parallel };
 }
 
 export function mapAccesses(kernel: Kernel, map: (access: Access) => Access): Kernel {
@@ -81,5 +81,6 @@ export function mapAccesses(kernel: Kernel, map: (access: Access) => Access): Ke
     : engine.kind === "gather" ? { ...engine, rows: map(engine.rows), index: map(engine.index) }
     : engine.kind === "scatter" ? { ...engine, updates: map(engine.updates), index: map(engine.index) }
     : engine;
-  return { ...kernel, engine: mapped, epilogue: chain(kernel.epilogue), output: map(kernel.output) };
+  const results = kernel.results.map((result) => ({ chain: chain(result.chain), ...(result.output === undefined ? {} : { output: map(result.output) }) }));
+  return { ...kernel, engine: mapped, results };
 }

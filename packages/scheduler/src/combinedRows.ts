@@ -4,7 +4,7 @@
  */
 import { mapAccesses } from "./collapse.ts";
 import { copyKernel } from "./copyKernel.ts";
-import { readsOf, type Kernel, type ScheduledTensor } from "./kernel.ts";
+import { accessesOf, outputsOf, type Kernel, type ScheduledTensor } from "./kernel.ts";
 
 export interface WithTables {
   readonly tensors: readonly ScheduledTensor[];
@@ -14,12 +14,12 @@ export interface WithTables {
 }
 
 export function withTables(tensors: readonly ScheduledTensor[], kernels: readonly Kernel[]): WithTables {
-  const outputs = kernels.flatMap(({ engine, output }) => (engine.kind === "scatter" && engine.combine !== undefined && output.tensor.kind === "output" ? [output.tensor] : []));
+  const outputs = kernels.filter(({ engine }) => engine.kind === "scatter" && engine.combine !== undefined).flatMap((kernel) => outputsOf(kernel).map(({ tensor }) => tensor).filter(({ kind }) => kind === "output"));
   const tables = new Map([...new Set(outputs)].map((output, i) => [output, { ...output, id: tensors.length + i, name: `${output.name}.rows`, kind: "temporary" as const }]));
   // Behind the last kernel that touches the table it is copied.
   const copied = new Set<ScheduledTensor>();
   const split = kernels.toReversed().flatMap((kernel) => {
-    const done = new Set([...readsOf(kernel), kernel.output].map(({ tensor }) => tensor).filter((tensor) => tables.has(tensor) && !copied.has(tensor)));
+    const done = new Set(accessesOf(kernel).map(({ tensor }) => tensor).filter((tensor) => tables.has(tensor) && !copied.has(tensor)));
     for (const tensor of done) copied.add(tensor);
     const copies = [...done].map((tensor) => copyKernel(`${kernel.name}.copy`, tables.get(tensor)!, tensor, kernel.origins));
     return [...copies, mapAccesses(kernel, (access) => ({ ...access, tensor: tables.get(access.tensor) ?? access.tensor }))];

@@ -11,6 +11,6 @@ export function copyKernel(name: string, from: ScheduledTensor, to: ScheduledTen
   const access = (tensor: ScheduledTensor) => accessOf(wholeView(tensor, [count]));
   return collapseKernel({
     name, origins, dims: [{ name: "i", extent: count }], parallel: 1, engine: { kind: "none" },
-    epilogue: { streams: [access(from)], stages: [], dtype: from.type.dtype }, output: access(to),
+    results: [{ chain: { streams: [access(from)], stages: [], dtype: from.type.dtype }, output: access(to) }],
   });
 }

@@ -3,11 +3,11 @@
  * table of rows or their numbers, or where the vector unit behind the array would walk across the lanes: there a copy, which transposes at no cost, is better.
  */
 import { limits } from "@systole/isa";
-import { strideAlong, type Access, type Chain, type Engine, type Kernel } from "./kernel.ts";
+import { isPlain, strideAlong, type Access, type Chain, type Engine, type Kernel } from "./kernel.ts";
 
 /** The kernel with every access direct that can be; undefined where none can. */
 export function directForm(kernel: Kernel): Kernel | undefined {
-  const { engine, epilogue, output } = kernel;
+  const { engine, results } = kernel;
   // Loops over single points become dimensions; rows, contracted and columns take one each at least.
   if (engine.kind === "scatter" || kernel.dims.length + 2 > limits.dimensions) return undefined;
   let found = false;
@@ -20,11 +20,13 @@ export function directForm(kernel: Kernel): Kernel | undefined {
   const alongLanes = (access: Access) => engine.kind !== "contraction" || kernel.parallel === 0 || [0, 1].includes(strideAlong(access, kernel.parallel - 1));
   const marked: Engine = engine.kind === "contraction" ? { ...engine, x: mark(engine.x), w: mark(engine.w) }
     : engine.kind === "reduction" ? { ...engine, chain: streams(engine.chain, () => true) } : engine;
-  const result = { ...kernel, engine: marked, epilogue: streams(epilogue, alongLanes), output: mayWriteDirectly(kernel) && alongLanes(output) ? mark(output) : output };
+  const writes = mayWriteDirectly(kernel);
+  const made = results.map(({ chain, output }) => ({ chain: streams(chain, alongLanes), ...(output === undefined ? {} : { output: writes && alongLanes(output) ? mark(output) : output }) }));
+  const result = { ...kernel, engine: marked, results: made };
   return found ? result : undefined;
 }
 
 /** A fold without an epilogue would write while it still reads. */
-function mayWriteDirectly({ engine, epilogue }: Kernel): boolean {
-  return engine.kind !== "reduction" || (!engine.reduction.includes("scan") && (epilogue.stages.length > 0 || epilogue.streams.length > 0));
+function mayWriteDirectly(kernel: Kernel): boolean {
+  return kernel.engine.kind !== "reduction" || (!kernel.engine.reduction.includes("scan") && !isPlain(kernel));
 }

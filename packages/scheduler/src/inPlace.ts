@@ -14,14 +14,14 @@ export interface InPlace {
   readonly slotBytes: number;
 }
 
-/** What the kernel loads of the tensor that it overwrites. */
-export function overwrittenReads(kernel: Kernel): readonly Access[] {
-  return readsOf(kernel).filter((access) => access.direct !== true && access.tensor.id === kernel.output.tensor.id);
+/** What the kernel loads of the tensor that an output overwrites. */
+export function overwrittenReads(kernel: Kernel, output: Access): readonly Access[] {
+  return readsOf(kernel).filter((access) => access.direct !== true && access.tensor.id === output.tensor.id);
 }
 
 /** Undefined where nothing is overwritten, or where the tiles of no single level lie one behind the other. In the data cache the last slot may not reach beyond the tensor. */
-export function inPlaceSlots(kernel: Kernel, levels: readonly Level[], read: readonly Access[] = overwrittenReads(kernel)): InPlace | undefined {
-  const { output, engine } = kernel;
+export function inPlaceSlots(kernel: Kernel, output: Access, levels: readonly Level[], read: readonly Access[] = overwrittenReads(kernel, output)): InPlace | undefined {
+  const { engine } = kernel;
   if (read.length === 0 || engine.kind === "gather" || engine.kind === "scatter") return undefined;
   if (!read.every((access) => alike(access, output, kernel.dims.length))) return undefined;
   const level = outermostStride(output, levels);

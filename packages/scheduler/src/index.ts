@@ -4,6 +4,7 @@ export { schedule } from "./scheduler.ts";
 export { type SearchOptions, tilingsOf } from "./search.ts";
 export { formKernels, type FormedProgram } from "./form/form.ts";
 export { collapseKernel } from "./collapse.ts";
+export { streamOperand } from "./tiling/operand.ts";
 export { inPlaceSlots, startOf, type InPlace } from "./inPlace.ts";
 export { lowerBoundBytes } from "./bounds.ts";
 export { printKernel, printSchedule } from "./print.ts";

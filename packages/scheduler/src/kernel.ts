@@ -50,11 +50,12 @@ export interface Dimension {
   readonly extent: number;
 }
 
-/** Operand of a stage: a stream, an earlier stage, the result of the engine, the index along a dimension, a constant. */
+/** Operand of a stage: a stream, an earlier stage, what the engine made, an earlier result of the kernel, the index along a dimension, a constant. */
 export type Source =
   | { readonly kind: "stream"; readonly index: number }
   | { readonly kind: "stage"; readonly index: number }
   | { readonly kind: "engine" }
+  | { readonly kind: "result"; readonly index: number }
   | { readonly kind: "index"; readonly dim: number }
   | { readonly kind: "immediate"; readonly value: number | bigint };
 
@@ -65,7 +66,7 @@ export interface Stage {
   readonly dtype: Dtype;
 }
 
-/** At most 8 chained stages; the value is the last stage, or the only stream or the engine's result where there is none. */
+/** At most 8 chained stages; the value is the last stage, or the only stream or what the engine made where there is none. */
 export interface Chain {
   readonly streams: readonly Access[];
   readonly stages: readonly Stage[];
@@ -85,6 +86,13 @@ export type Engine =
   /** Rows of the output, looked up by `index` over dimension 0, are overwritten by updates or combined with them one after the other. */
   | { readonly kind: "scatter"; readonly updates: Access; readonly index: Access; readonly rowCount: number; readonly combine?: "add" | "mul" | "max" | "min" };
 
+/** A value at every point: over the parallel dimensions; for scans over all. */
+export interface Result {
+  readonly chain: Chain;
+  /** Missing where only later results of the kernel read it. */
+  readonly output?: Access;
+}
+
 export interface Kernel {
   readonly name: string;
   /** ONNX nodes whose work this is, the engine's first. */
@@ -93,11 +101,20 @@ export interface Kernel {
   readonly dims: readonly Dimension[];
   readonly parallel: number;
   readonly engine: Engine;
-  /** Over the parallel dimensions; for scans over all. */
-  readonly epilogue: Chain;
-  readonly output: Access;
+  /** At least one. */
+  readonly results: readonly Result[];
   /** A contraction that the vector unit computes, as a sum of products. */
   readonly multiplies?: true;
+}
+
+/** Results that wait for earlier ones of the same tile. */
+export function waitingResults({ results }: Kernel): number {
+  return results.filter(({ chain }) => chain.stages.some(({ sources }) => sources.some(({ kind }) => kind === "result"))).length;
+}
+
+/** Whether what the engine made is the result as it is. */
+export function isPlain({ results }: Kernel): boolean {
+  return results.length === 1 && results[0]!.chain.stages.length === 0 && results[0]!.chain.streams.length === 0;
 }
 
 /** Multiply-accumulates of a contraction, 0 for everything else. */
@@ -123,7 +140,32 @@ export function engineReads(engine: Engine): readonly Access[] {
 
 /** All tensors a kernel reads, one entry per access. */
 export function readsOf(kernel: Kernel): readonly Access[] {
-  return [...engineReads(kernel.engine), ...kernel.epilogue.streams];
+  return [...engineReads(kernel.engine), ...resultStreams(kernel)];
+}
+
+/** What the chains of the results read, each access once. */
+export function resultStreams({ results }: Kernel): readonly Access[] {
+  const all = results.flatMap(({ chain }) => chain.streams);
+  return results.length === 1 ? all : all.filter((access, i) => all.findIndex((other) => sameAccess(access, other)) === i);
+}
+
+/** The engine's chain, then those of the results. */
+export function chainsOf({ engine, results }: Kernel): readonly Chain[] {
+  return [...(engine.kind === "reduction" ? [engine.chain] : []), ...results.map(({ chain }) => chain)];
+}
+
+/** What a kernel writes, one entry per result that has a place. */
+export function outputsOf({ results }: Kernel): readonly Access[] {
+  return results.flatMap(({ output }) => output ?? []);
+}
+
+/** Everything a kernel touches. */
+export function accessesOf(kernel: Kernel): readonly Access[] {
+  return [...readsOf(kernel), ...outputsOf(kernel)];
+}
+
+export function sameAccess(a: Access, b: Access): boolean {
+  return a === b || (a.tensor === b.tensor && a.base === b.base && a.fill === b.fill && a.direct === b.direct && JSON.stringify(a.coordinates) === JSON.stringify(b.coordinates));
 }
 
 /** Elements by which an access without padding moves along a dimension. */

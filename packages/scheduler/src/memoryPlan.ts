@@ -5,7 +5,7 @@
  */
 import { byteCount, fail } from "@systole/base";
 import type { Machine } from "@systole/isa";
-import { readsOf, type Kernel, type ScheduledTensor } from "./kernel.ts";
+import { accessesOf, type Kernel, type ScheduledTensor } from "./kernel.ts";
 import type { Buffer, PlacedTensor, TiledKernel } from "./schedule.ts";
 import { align } from "./tiling/operand.ts";
 
@@ -58,7 +58,7 @@ export function lifetimesOf(tensors: readonly ScheduledTensor[], kernels: readon
   const first = new Map<number, number>();
   const last = new Map<number, number>();
   kernels.forEach((kernel, position) => {
-    for (const access of [...readsOf(kernel), kernel.output]) {
+    for (const access of accessesOf(kernel)) {
       if (!first.has(access.tensor.id)) first.set(access.tensor.id, position);
       last.set(access.tensor.id, position);
     }
@@ -85,6 +85,6 @@ export function planOnChip(kernels: readonly TiledKernel[], machine: Machine, ro
     const cache = take(room(position));
     const accumulator = take(machine.accumulators.bytes);
     const place = (buffer: Buffer) => (buffer.memory === "cache" ? cache(buffer) : accumulator(buffer));
-    return { ...tiled, operands: tiled.operands.map((o) => ({ ...o, buffer: place(o.buffer) })), sums: tiled.sums === undefined ? undefined : place(tiled.sums), staging: place(tiled.staging) };
+    return { ...tiled, operands: tiled.operands.map((o) => ({ ...o, buffer: place(o.buffer) })), sums: tiled.sums === undefined ? undefined : place(tiled.sums), staging: tiled.staging.map(place) };
   });
 }

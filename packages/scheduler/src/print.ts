@@ -49,8 +49,11 @@ export function printKernel(tiled: TiledKernel): string[] {
   close("reduced");
   if (tiled.levels.some((l) => l.kind === "reduced")) open("panel");
   else depth += tiled.levels.filter((l) => l.kind === "panel").length;
-  printChain(kernel.epilogue, tiled).forEach(say);
-  say(kernel.output.direct === true ? `written in place ${printAccess(kernel.output, tiled)}` : `store ${printBuffer(tiled.staging)} -> ${printAccess(kernel.output, tiled)}`);
+  kernel.results.forEach(({ chain, output }, i) => {
+    if (kernel.results.length > 1) say(`result ${i}:`);
+    printChain(chain, tiled).forEach(say);
+    if (output !== undefined) say(output.direct === true ? `written in place ${printAccess(output, tiled)}` : `store ${printBuffer(tiled.staging[i]!)} -> ${printAccess(output, tiled)}`);
+  });
   return lines;
 }
 
@@ -72,6 +75,7 @@ function printChain(chain: Chain, tiled: TiledKernel): string[] {
       case "stream": return chain.streams[s.index]!.tensor.name;
       case "stage": return `s${s.index}`;
       case "engine": return "sum";
+      case "result": return `result${s.index}`;
       case "index": return `index(${tiled.kernel.dims[s.dim]?.name ?? s.dim})`;
       case "immediate": return String(s.value);
     }

@@ -4,7 +4,7 @@
  * slots at least, and where it saves a part of the time of those that touch it that is worth another search.
  */
 import type { Machine } from "@systole/isa";
-import { readsOf, type ScheduledTensor } from "./kernel.ts";
+import { accessesOf, outputsOf, type ScheduledTensor } from "./kernel.ts";
 import { lifetimesOf, type Lifetime } from "./memoryPlan.ts";
 import { cacheBytes, type TiledKernel } from "./schedule.ts";
 import { allLoadCycles } from "./tiling/cost.ts";
@@ -50,7 +50,7 @@ const leastPartOfAll = 1 / 4096;
 function candidatesOf(tensors: readonly ScheduledTensor[], tiled: readonly TiledKernel[], machine: Machine, bytesOf: (life: Lifetime) => number): readonly Candidate[] {
   const all = tiled.reduce((sum, { predicted }) => sum + predicted.cycles, 0);
   return lifetimesOf(tensors.filter(({ kind }) => kind === "temporary"), tiled.map(({ kernel }) => kernel)).flatMap((life) => {
-    const users = tiled.slice(life.first, life.last + 1).filter(({ kernel }) => [...readsOf(kernel), kernel.output].some((access) => access.tensor === life.tensor));
+    const users = tiled.slice(life.first, life.last + 1).filter(({ kernel }) => accessesOf(kernel).some((access) => access.tensor === life.tensor));
     const saved = users.reduce((sum, user) => sum + savedCycles(user, life.tensor, machine), 0);
     const spent = users.reduce((sum, { predicted }) => sum + predicted.cycles, 0);
     return saved < Math.max(leastPart * spent, leastPartOfAll * all) ? [] : [{ life: { ...life, bytes: bytesOf(life) }, benefit: saved / bytesOf(life) }];
@@ -60,10 +60,14 @@ function candidatesOf(tensors: readonly ScheduledTensor[], tiled: readonly Tiled
 /** Of a kernel's predicted cycles: the transfers of the tensor as far as nothing else takes as long, and the latency at its end. */
 function savedCycles({ kernel, operands, levels, predicted }: TiledKernel, tensor: ScheduledTensor, machine: Machine): number {
   const { arrayCycles, vectorCycles, loadCycles, storeCycles } = predicted;
-  const loaded = operands.filter(({ access }) => access.tensor === tensor).reduce((sum, operand) => sum + allLoadCycles(operand, levels, machine), 0);
-  const written = kernel.output.tensor === tensor;
+  const streamed = operands.filter(({ access }) => access.tensor === tensor).reduce((sum, operand) => sum + allLoadCycles(operand, levels, machine), 0);
+  // Rows come one by one: on chip each point takes its turn in a lane, no more.
+  const looksUp = kernel.engine.kind === "gather" && kernel.engine.rows.tensor === tensor;
+  const loaded = streamed + (looksUp ? Math.max(0, loadCycles - streamed - kernel.dims.reduce((n, { extent }) => n * extent, 1) / machine.vector.lanes) : 0);
+  const written = outputsOf(kernel).some((output) => output.tensor === tensor);
+  const others = outputsOf(kernel).some((output) => output.tensor !== tensor);
   const before = Math.max(arrayCycles, vectorCycles, loadCycles, storeCycles);
-  const after = Math.max(arrayCycles, vectorCycles, loadCycles - loaded, written ? 0 : storeCycles);
+  const after = Math.max(arrayCycles, vectorCycles, loadCycles - loaded, written && !others ? 0 : storeCycles);
   // Each row is read, combined and written before the next one.
   const rows = written && kernel.engine.kind === "scatter" && kernel.engine.combine !== undefined ? kernel.dims[0]!.extent : 0;
   return before - after + (1 + 2 * rows) * machine.external.latencyCycles;

@@ -64,14 +64,14 @@ export interface TiledKernel {
   readonly operands: readonly Operand[];
   /** Running sums: accumulators for a contraction, data cache for a reduction that is tiled or has an epilogue; rows as they were for a combining scatter. */
   readonly sums: Buffer | undefined;
-  /** What is stored to external memory, one tile (contraction: one panel) a slot. */
-  readonly staging: Buffer;
+  /** For each result: what is stored, one tile (contraction: one panel) a slot. */
+  readonly staging: readonly Buffer[];
   readonly predicted: Prediction;
 }
 
 /** Everything that takes room on the chip. */
 export function buffersOf({ operands, staging, sums }: TiledKernel): readonly Buffer[] {
-  return [...operands.map(({ buffer }) => buffer), staging, ...(sums === undefined ? [] : [sums])];
+  return [...operands.map(({ buffer }) => buffer), ...staging, ...(sums === undefined ? [] : [sums])];
 }
 
 /** Bytes of the data cache that the buffers take, of each buffer at most `slots` slots. */

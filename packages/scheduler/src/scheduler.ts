@@ -5,7 +5,8 @@ import type { Graph } from "@systole/ir";
 import { collapseKernel, mapAccesses } from "./collapse.ts";
 import { withTables } from "./combinedRows.ts";
 import { formKernels } from "./form/form.ts";
-import { readsOf, type Kernel, type ScheduledTensor } from "./kernel.ts";
+import { joinKernels } from "./join/join.ts";
+import { accessesOf, outputsOf, type Kernel, type ScheduledTensor } from "./kernel.ts";
 import { planExternal, planOnChip } from "./memoryPlan.ts";
 import { planResidents, type Residents } from "./residents.ts";
 import { cacheBytes, type PlacedTensor, type Schedule, type TiledKernel } from "./schedule.ts";
@@ -14,7 +15,7 @@ import { align } from "./tiling/operand.ts";
 
 export function schedule(graph: Graph, machine: Machine, options: SearchOptions = {}): Schedule {
   const formed = formKernels(graph);
-  const { kernels, tensors, addresses, room, tiled } = tile(formed.tensors, formed.kernels.map(collapseKernel), machine, options);
+  const { kernels, tensors, addresses, room, tiled } = tile(formed.tensors, joinKernels(formed.kernels, machine).map(collapseKernel), machine, options);
   const external = planExternal(tensors.filter(({ id }) => !addresses.has(id)), kernels, machine);
   const placed = new Map(external.tensors.map((tensor) => [tensor.id, tensor]));
   return {
@@ -37,10 +38,10 @@ interface Tiled extends Planned {
 }
 
 function plan(all: readonly ScheduledTensor[], kernels: readonly Kernel[], machine: Machine, search: TilingSearch): Planned {
-  const used = new Set(kernels.flatMap((kernel) => [kernel.output.tensor.id, ...readsOf(kernel).map((access) => access.tensor.id)]));
+  const used = new Set(kernels.flatMap((kernel) => accessesOf(kernel).map((access) => access.tensor.id)));
   const tensors = all.filter((t) => t.kind === "input" || t.kind === "output" || used.has(t.id));
   const alone = kernels.map((kernel) => search.representative(kernel));
-  const scaled = new Set(kernels.filter((kernel) => search.scales(kernel)).map(({ output }) => output.tensor));
+  const scaled = new Set(kernels.filter((kernel) => search.scales(kernel)).flatMap((kernel) => outputsOf(kernel).map(({ tensor }) => tensor)));
   return { kernels, tensors, alone, ...planResidents(tensors, alone, machine, ({ tensor, bytes }) => (scaled.has(tensor) ? align(bytes * search.canonicalFactor) : bytes)) };
 }
 
@@ -59,7 +60,7 @@ function tile(all: readonly ScheduledTensor[], formed: readonly Kernel[], machin
     return known;
   };
   const tiled = kernels.map((kernel, position) => {
-    const touches = [...readsOf(kernel), kernel.output].some((access) => residents.has(access.tensor));
+    const touches = accessesOf(kernel).some((access) => residents.has(access.tensor));
     if (!touches && cacheBytes(alone[position]!) <= room[position]!) {
       // Random tilings are drawn anew each time; fewer samples than the canonical ones may take more slots.
       const same = options.tilingSeed === undefined ? search.choose(kernel) : alone[position]!;

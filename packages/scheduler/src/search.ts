@@ -3,7 +3,7 @@ import { fail } from "@systole/base";
 import type { Machine } from "@systole/isa";
 import { mapAccesses } from "./collapse.ts";
 import { directForm } from "./direct.ts";
-import { macsOf, type Chain, type Coordinate, type Engine, type Kernel, type ScheduledTensor, type Stage } from "./kernel.ts";
+import { macsOf, outputsOf, resultStreams, type Chain, type Coordinate, type Engine, type Kernel, type ScheduledTensor, type Stage } from "./kernel.ts";
 import { buffersOf, cacheBytes, type TiledKernel } from "./schedule.ts";
 import type { TilingContext } from "./tiling/choices.ts";
 import { contractionTilings, realiseContraction } from "./tiling/contraction.ts";
@@ -192,9 +192,9 @@ function better(a: TiledKernel, b: TiledKernel): boolean {
 
 /** Kernels of the same shape and access pattern share a tiling: only tensors differ, except where one is overwritten. */
 function signatureOf(kernel: Kernel): string {
-  const over = kernel.output.tensor;
+  const over = new Set(outputsOf(kernel).map(({ tensor }) => tensor));
   return JSON.stringify({ ...kernel, name: "", origins: [] }, (key, value: unknown) => {
-    if (key === "tensor") return `${placeSignature(value as ScheduledTensor)}${value === over ? " overwritten" : ""}`;
+    if (key === "tensor") return `${placeSignature(value as ScheduledTensor)}${over.has(value as ScheduledTensor) ? " overwritten" : ""}`;
     if (key === "base" || key === "name") return 0;
     return typeof value === "bigint" ? String(value) : value;
   });
@@ -210,7 +210,7 @@ function transplant(tiled: TiledKernel, kernel: Kernel): TiledKernel {
     : engine.kind === "reduction" ? engine.chain.streams
     : engine.kind === "gather" ? [engine.index]
     : engine.kind === "scatter" ? [engine.index, engine.updates] : [];
-  const accesses = [...own, ...kernel.epilogue.streams];
+  const accesses = [...own, ...resultStreams(kernel)];
   return { ...tiled, kernel, operands: tiled.operands.map((operand, i) => ({ ...operand, access: accesses[i]! })) };
 }
 

@@ -8,7 +8,7 @@
  */
 import { internal } from "@systole/base";
 import type { Machine } from "@systole/isa";
-import { readsOf } from "./kernel.ts";
+import { accessesOf, outputsOf, readsOf } from "./kernel.ts";
 import { lifetimesOf } from "./memoryPlan.ts";
 import { buffersOf, type PlacedTensor, type Schedule, type TiledKernel } from "./schedule.ts";
 
@@ -26,7 +26,7 @@ export function verifySchedule(schedule: Schedule, machine: Machine): void {
     for (const access of readsOf(tiled.kernel)) {
       if (!written.has(access.tensor.id)) internal(`kernel ${tiled.kernel.name} reads ${access.tensor.name} before it is written`);
     }
-    written.add(tiled.kernel.output.tensor.id);
+    for (const { tensor } of outputsOf(tiled.kernel)) written.add(tensor.id);
     verifyTiles(tiled);
     verifyBuffers(tiled, machine);
   }
@@ -48,7 +48,7 @@ function verifyLifetimes(schedule: Schedule, concerns: (t: PlacedTensor) => bool
   const last = new Map<number, number>();
   const first = new Map<number, number>();
   schedule.kernels.forEach((tiled, i) => {
-    for (const access of [...readsOf(tiled.kernel), tiled.kernel.output]) {
+    for (const access of accessesOf(tiled.kernel)) {
       if (!first.has(access.tensor.id)) first.set(access.tensor.id, i);
       last.set(access.tensor.id, i);
     }

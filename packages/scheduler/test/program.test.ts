@@ -63,12 +63,12 @@ const cases: readonly { readonly name: string; readonly graph: Graph; readonly i
 ];
 
 test.each(cases)("in place: $name", ({ graph, inputs, outputs, copies }) => {
-  const application = bindGraph(formGraph(graph, new Set(Object.keys(outputs))), new Map(Object.entries(inputs)), new Map(Object.entries(outputs)));
+  const application = bindGraph(formGraph(graph, new Set(Object.keys(outputs)), presets["edge-16"]), new Map(Object.entries(inputs)), new Map(Object.entries(outputs)));
   expect(application.kernels.filter(({ name }) => name.endsWith(".copy")).map(({ name }) => name)).toEqual(copies);
 });
 
 test("only what the named outputs need", () => {
-  expect(formGraph(scaledThenRead, new Set(["z"])).kernels.length).toBe(1);
+  expect(formGraph(scaledThenRead, new Set(["z"]), presets["edge-16"]).kernels.length).toBe(1);
 });
 
 test("loops and calls weigh", () => {

@@ -4,7 +4,7 @@ import { GraphBuilder, type Graph, type Value } from "@systole/ir";
 import { presets, type Machine } from "@systole/isa";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { readsOf, schedule, verifySchedule, type Schedule } from "../src/index.ts";
+import { accessesOf, outputsOf, readsOf, schedule, verifySchedule, type Schedule } from "../src/index.ts";
 
 const f32 = (...shape: number[]) => ({ dtype: "f32", shape }) as const;
 
@@ -27,7 +27,7 @@ function layers(batch: number, widths: readonly number[], skip = false): Graph {
 
 const cached = ({ tensors }: Schedule) => tensors.filter(({ memory }) => memory === "cache");
 const roomOf = ({ kernels, tensors }: Schedule, position: number, machine: Machine) => cached({ tensors } as Schedule).filter(({ id }) => {
-  const touched = kernels.flatMap(({ kernel }, i) => ([...readsOf(kernel), kernel.output].some((access) => access.tensor.id === id) ? [i] : []));
+  const touched = kernels.flatMap(({ kernel }, i) => (accessesOf(kernel).some((access) => access.tensor.id === id) ? [i] : []));
   return touched[0]! <= position && position <= touched.at(-1)!;
 }).reduce((least, { address }) => Math.min(least, address), machine.dataCache.bytes);
 const instructionsOf = ({ kernels }: Schedule) => kernels.map(({ levels, operands }) => `${levels.length} ${operands.length}`).join();
@@ -77,7 +77,7 @@ test("whatever the sizes and the tiles, nothing overlaps and nothing leaves its 
     verifySchedule(scheduled, machine);
     // A tensor in the data cache is written before it is read, inside the graph.
     for (const t of cached(scheduled)) {
-      const writer = scheduled.kernels.findIndex(({ kernel }) => kernel.output.tensor.id === t.id);
+      const writer = scheduled.kernels.findIndex(({ kernel }) => outputsOf(kernel).some(({ tensor }) => tensor.id === t.id));
       const reader = scheduled.kernels.findIndex(({ kernel }) => readsOf(kernel).some((access) => access.tensor.id === t.id));
       expect(writer).toBeGreaterThanOrEqual(0);
       expect(reader).toBeGreaterThan(writer);
@@ -103,12 +103,12 @@ describe("rows that are combined", () => {
   test("come about in the data cache and are copied to the output where they fit", () => {
     const scheduled = schedule(gradient(50, 32, 24), presets["edge-16"]);
     expect(cached(scheduled).map(({ name }) => name)).toEqual(["g.rows"]);
-    expect(scheduled.kernels.at(-1)!.kernel.output.tensor.name).toBe("g");
+    expect(outputsOf(scheduled.kernels.at(-1)!.kernel)[0]!.tensor.name).toBe("g");
   });
 
   test("are combined in the output itself where they do not", () => {
     const scheduled = schedule(gradient(5000, 64, 24), presets["edge-16"]);
     expect(cached(scheduled)).toEqual([]);
-    expect(scheduled.kernels.map(({ kernel }) => kernel.output.tensor.name)).toEqual(["g", "g"]);
+    expect(scheduled.kernels.map(({ kernel }) => outputsOf(kernel)[0]!.tensor.name)).toEqual(["g", "g"]);
   });
 });

@@ -3,7 +3,7 @@ import { tensor } from "@systole/base";
 import { GraphBuilder, type Graph, type Program, type ProgramTensor, type Value } from "@systole/ir";
 import { presets } from "@systole/isa";
 import { expect, test } from "vitest";
-import { formKernels, inPlaceSlots, schedule, scheduleProgram, type Level } from "../src/index.ts";
+import { formKernels, inPlaceSlots, outputsOf, schedule, scheduleProgram, type Access, type Kernel, type Level } from "../src/index.ts";
 
 const f32 = (...shape: number[]) => ({ dtype: "f32", shape }) as const;
 const edge = presets["edge-16"];
@@ -27,24 +27,26 @@ function kernelOf(shape: readonly number[], z: "x" | "z") {
   return scheduleProgram(program, edge).kernels[0]!;
 }
 
+const outputOf = (kernel: Kernel): Access => outputsOf(kernel)[0]!;
 const level = (dim: number, step: number, extent: number): Level => ({ dim, step, count: Math.ceil(extent / step), kind: "parallel" });
 
 test("a tensor that is overwritten has a slot for each tile of the level with the largest stride", () => {
   const { kernel } = kernelOf([1000], "x");
-  expect(inPlaceSlots(kernel, [level(0, 64, 1000)])).toEqual({ level: 0, slots: 16, slotBytes: 256 });
-  expect(inPlaceSlots(kernel, [])).toBeUndefined();
-  expect(inPlaceSlots(kernelOf([1000], "z").kernel, [level(0, 64, 1000)])).toBeUndefined();
+  expect(inPlaceSlots(kernel, outputOf(kernel), [level(0, 64, 1000)])).toEqual({ level: 0, slots: 16, slotBytes: 256 });
+  expect(inPlaceSlots(kernel, outputOf(kernel), [])).toBeUndefined();
+  const { kernel: elsewhere } = kernelOf([1000], "z");
+  expect(inPlaceSlots(elsewhere, outputOf(elsewhere), [level(0, 64, 1000)])).toBeUndefined();
 });
 
 test("in two dimensions a slot holds whole rows; neighbours in a row share it", () => {
   const { kernel } = kernelOf([1000], "x");
   const [dimension] = kernel.dims;
   const twice = { ...kernel, dims: [{ name: "row", extent: 20 }, { ...dimension!, extent: 50 }], parallel: 2 };
-  const access = (a: typeof kernel.output) => ({ ...a, coordinates: [{ ...a.coordinates[0]!, terms: [{ dim: 0, factor: 50 }, { dim: 1, factor: 1 }] }] });
-  const matrix = { ...twice, output: access(kernel.output), epilogue: { ...kernel.epilogue, streams: kernel.epilogue.streams.map(access) } };
-  expect(inPlaceSlots(matrix, [level(0, 8, 20), level(1, 16, 50)])).toEqual({ level: 0, slots: 3, slotBytes: 8 * 50 * 4 });
+  const access = (a: Access) => ({ ...a, coordinates: [{ ...a.coordinates[0]!, terms: [{ dim: 0, factor: 50 }, { dim: 1, factor: 1 }] }] });
+  const matrix = { ...twice, results: kernel.results.map(({ chain, output }) => ({ chain: { ...chain, streams: chain.streams.map(access) }, output: access(output!) })) };
+  expect(inPlaceSlots(matrix, outputOf(matrix), [level(0, 8, 20), level(1, 16, 50)])).toEqual({ level: 0, slots: 3, slotBytes: 8 * 50 * 4 });
   // Columns of all rows are no piece of memory.
-  expect(inPlaceSlots(matrix, [level(1, 16, 50)])).toBeUndefined();
+  expect(inPlaceSlots(matrix, outputOf(matrix), [level(1, 16, 50)])).toBeUndefined();
 });
 
 test("overwriting costs no more than writing elsewhere", () => {

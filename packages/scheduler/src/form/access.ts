@@ -47,10 +47,6 @@ export function mapAxes(view: View, dims: readonly Dimension[], map: readonly (r
   return { ...view, base, coordinates: kept, shape: dims.map((d) => d.extent) };
 }
 
-export function sameAccess(a: Access, b: Access): boolean {
-  return a.tensor === b.tensor && a.base === b.base && a.fill === b.fill && JSON.stringify(a.coordinates) === JSON.stringify(b.coordinates);
-}
-
 export function isAffineRows(view: View): boolean {
   return view.coordinates.every((c) => !c.padded && c.offset === 0 && c.terms.length === 1 && c.terms[0]!.factor === 1) && (view.shape[0] === 1 || view.coordinates[0]?.terms[0]?.dim === 0);
 }

@@ -116,7 +116,7 @@ export function reduction(places: Places, node: Node): Expression {
   // A running sum keeps its axis: the result is written at once, through the axis order of the nest.
   const target = places.tensor(places.name(node.origin), "temporary", node.outputs[0]!.type);
   const output = accessOf(mapAxes(form.scan.reverse ? reverseView(wholeView(target), [form.scan.axis]) : wholeView(target), dims, axisMap));
-  places.push({ origins: [node.origin, ...originsOf(expression)], dims, parallel: form.parallel, engine, epilogue: { streams: [], stages: [], dtype: engine.dtype }, output }, node.origin);
+  places.push({ origins: [node.origin, ...originsOf(expression)], dims, parallel: form.parallel, engine, results: [{ chain: { streams: [], stages: [], dtype: engine.dtype }, output }] }, node.origin);
   return { kind: "view", view: wholeView(target) };
 }
 
@@ -154,6 +154,6 @@ export function scatter(places: Places, node: Node<"scatter">): Expression {
   const updates = reshapeView(places.placed(node.inputs[2]!), shape) ?? wholeView(places.emit({ kind: "view", view: places.placed(node.inputs[2]!) }, node.inputs[2]!.type, node.origin, "copy"), shape);
   const dims = shape.map((extent, i) => ({ name: i === 0 ? "row" : `s${i - 1}`, extent }));
   const engine: Engine = { kind: "scatter", updates: accessOf(updates), index: accessOf(mapAxes(index, dims, [[{ dim: 0, factor: 1 }]])), rowCount: type.shape[0]!, ...(node.params.kind === "set" ? {} : { combine: node.params.kind }) };
-  places.push({ origins: [node.origin], dims, parallel: dims.length, engine, epilogue: { streams: [], stages: [], dtype: type.dtype }, output: accessOf({ ...wholeView(target), shape }) }, node.origin);
+  places.push({ origins: [node.origin], dims, parallel: dims.length, engine, results: [{ chain: { streams: [], stages: [], dtype: type.dtype }, output: accessOf({ ...wholeView(target), shape }) }] }, node.origin);
   return { kind: "view", view: wholeView(target) };
 }

@@ -7,7 +7,7 @@
  */
 import { elementwiseOps, fail, internal, type ElementwiseName, type Phase } from "@systole/base";
 import { definitions, uses, type Graph, type Node, type Params, type Value } from "@systole/ir";
-import { readsOf, type Coordinate, type Kernel, type ScheduledTensor } from "../kernel.ts";
+import { outputsOf, readsOf, type Coordinate, type Kernel, type ScheduledTensor } from "../kernel.ts";
 import { isWhole, wholeView, type View } from "../view.ts";
 import { remapOutput } from "./access.ts";
 import { contraction, gather, reduction, scatter } from "./engines.ts";
@@ -148,11 +148,11 @@ class Former {
     const target = wholeView(output, view.shape);
     // Element stride in `from` -> element stride in the output, per coordinate of the view.
     const strides = new Map(view.coordinates.map((c) => [c.stride, { size: c.size, stride: target.coordinates.find((t) => t.terms[0]!.dim === c.terms[0]!.dim)?.stride ?? 0 }]));
-    const writers = this.#places.kernels.filter((kernel) => kernel.output.tensor === from);
+    const writers = this.#places.kernels.filter((kernel) => outputsOf(kernel).some(({ tensor }) => tensor === from));
     if (writers.some((kernel) => kernel.engine.kind === "scatter")) return false;
-    const remapped = writers.map((kernel) => remapOutput(kernel.output, strides, output));
-    if (remapped.some((access) => access === undefined)) return false;
-    writers.forEach((kernel, i) => { this.#places.kernels[this.#places.kernels.indexOf(kernel)] = { ...kernel, output: remapped[i]! }; });
+    const remapped = writers.map(({ results }) => results.map((result) => ({ ...result, output: remapOutput(result.output!, strides, output)! })));
+    if (remapped.flat().some((result) => result.output === undefined)) return false;
+    writers.forEach((kernel, i) => { this.#places.kernels[this.#places.kernels.indexOf(kernel)] = { ...kernel, results: remapped[i]! }; });
     return true;
   }
 }

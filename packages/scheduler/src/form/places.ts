@@ -2,9 +2,9 @@
 import { internal, type Dtype, type Tensor, type TensorType } from "@systole/base";
 import type { Origin, Value } from "@systole/ir";
 import { mapAccesses } from "../collapse.ts";
-import type { Access, Chain, Kernel, ScheduledTensor, Source, Stage } from "../kernel.ts";
+import { sameAccess, type Access, type Chain, type Kernel, type ScheduledTensor, type Source, type Stage } from "../kernel.ts";
 import { wholeView, type View } from "../view.ts";
-import { accessOf, sameAccess } from "./access.ts";
+import { accessOf } from "./access.ts";
 import { findEngine, originsOf, renameIn, separateImmediates, uniqueOrigins, type Expression } from "./expression.ts";
 import { product } from "./numbers.ts";
 
@@ -64,11 +64,11 @@ export class Places {
     if (product(type.shape) === 0) return;
     const engine = findEngine(expression);
     const dims = engine?.dims ?? type.shape.map((extent, axis) => ({ name: `d${axis}`, extent }));
-    const epilogue = this.chain(expression, type.dtype, (view) => view, (axis) => axis);
+    const chain = this.chain(expression, type.dtype, (view) => view, (axis) => axis);
     const origins = uniqueOrigins([...(engine === undefined ? [] : [engine.origin, ...engine.origins]), ...originsOf(expression)]);
     // Movement alone has no work of its own: the copy belongs to whoever asked for it.
     const whose = origins.length > 0 ? origins : [origin.node === "" ? { ...origin, node: purpose, operator: "" } : origin];
-    this.push({ origins: whose, dims, parallel: engine?.parallel ?? dims.length, engine: engine?.engine ?? { kind: "none" }, epilogue, output: accessOf(place) }, whose[0]!);
+    this.push({ origins: whose, dims, parallel: engine?.parallel ?? dims.length, engine: engine?.engine ?? { kind: "none" }, results: [{ chain, output: accessOf(place) }] }, whose[0]!);
   }
 
   push(kernel: Omit<Kernel, "name">, origin: Origin): void {

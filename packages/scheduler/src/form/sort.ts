@@ -74,7 +74,7 @@ function scatterTo(places: Places, updates: View, index: View, type: TensorType,
   const rows = product(type.shape);
   const dims = [{ name: "row", extent: rows }];
   const engine = { kind: "scatter" as const, updates: accessOf(updates), index: accessOf(index), rowCount: rows };
-  places.push({ origins: [origin], dims, parallel: 1, engine, epilogue: { streams: [], stages: [], dtype: type.dtype }, output: accessOf(wholeView(target, [rows])) }, origin);
+  places.push({ origins: [origin], dims, parallel: 1, engine, results: [{ chain: { streams: [], stages: [], dtype: type.dtype }, output: accessOf(wholeView(target, [rows])) }] }, origin);
   return wholeView(target);
 }
 

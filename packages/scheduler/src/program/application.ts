@@ -7,10 +7,12 @@
  */
 import { bytesOf, type Dtype } from "@systole/base";
 import { removeDeadCode, type Graph } from "@systole/ir";
+import type { Machine } from "@systole/isa";
 import { collapseKernel } from "../collapse.ts";
 import { copyKernel } from "../copyKernel.ts";
 import { formKernels } from "../form/form.ts";
-import { readsOf, strideAlong, type Access, type Kernel, type ScheduledTensor } from "../kernel.ts";
+import { joinKernels } from "../join/join.ts";
+import { accessesOf, outputsOf, readsOf, strideAlong, type Access, type Kernel, type ScheduledTensor } from "../kernel.ts";
 import type { Row } from "../schedule.ts";
 
 /** Bytes of a program tensor, in row 0 where a scalar chooses the row. */
@@ -47,9 +49,9 @@ export interface Weighted {
 }
 
 /** Only what the named outputs need. */
-export function formGraph(graph: Graph, outputs: ReadonlySet<string>): Formed {
+export function formGraph(graph: Graph, outputs: ReadonlySet<string>, machine: Machine): Formed {
   const formed = formKernels(removeDeadCode({ ...graph, outputs: graph.outputs.filter(({ name }) => outputs.has(name)) }));
-  const kernels = formed.kernels.map((kernel) => collapseKernel({ ...kernel, name: `${graph.name}/${kernel.name}` }));
+  const kernels = joinKernels(formed.kernels, machine).map((kernel) => collapseKernel({ ...kernel, name: `${graph.name}/${kernel.name}` }));
   return { ...formed, name: graph.name, kernels };
 }
 
@@ -81,11 +83,11 @@ export function bindGraph(formed: Formed, inputs: ReadonlyMap<string, Piece>, ou
     temporaries.push({ ...tensor, kind: "temporary" });
     const target: ScheduledTensor = { ...tensor, id: formed.tensors.length + copies.length };
     pieces.set(target.id, piece);
-    const writer = formed.kernels.find((kernel) => kernel.output.tensor.id === tensor.id);
+    const writer = formed.kernels.find((kernel) => writes(kernel, tensor));
     copies.push(copyKernel(`${formed.name}/${name}.copy`, tensor, target, writer?.origins));
   }
   const kernels = [...formed.kernels, ...copies];
-  const used = new Set(kernels.flatMap((kernel) => [...readsOf(kernel), kernel.output].map((access) => access.tensor.id)));
+  const used = new Set(kernels.flatMap((kernel) => accessesOf(kernel).map((access) => access.tensor.id)));
   return { name: formed.name, kernels, pieces, temporaries: temporaries.filter((t) => used.has(t.id)), constants: formed.tensors.filter((t) => t.kind === "constant" && used.has(t.id)) };
 }
 
@@ -107,22 +109,28 @@ function overlap(a: Piece, b: Piece): boolean {
 /** Whether kernels may write `output` over the inputs `old`. `distanceBytes`: from the output to an input, where both lie in one row. */
 function mayOverwrite(kernels: readonly Kernel[], output: ScheduledTensor, old: ReadonlySet<number>, distanceBytes: (id: number) => number | undefined): boolean {
   if (old.size === 0) return true;
-  const writers = kernels.flatMap((kernel, position) => (kernel.output.tensor.id === output.id ? [position] : []));
+  const writers = kernels.flatMap((kernel, position) => (writes(kernel, output) ? [position] : []));
   const first = writers[0] ?? kernels.length;
   return kernels.every((kernel, position) => readsOf(kernel).every((access) => {
     if (!old.has(access.tensor.id) || position < first) return true;
     if (position > first || writers.length > 1) return false;
     const distance = distanceBytes(access.tensor.id);
-    return distance !== undefined && readsWhatItOverwrites(kernel, access, distance);
+    const over = kernel.results.findIndex((result) => result.output?.tensor.id === output.id);
+    const readAgain = kernel.results.slice(over + 1).some(({ chain }) => chain.streams.some((other) => other.tensor === access.tensor));
+    return distance !== undefined && !readAgain && readsWhatItOverwrites(kernel, kernel.results[over]!.output!, access, distance);
   }));
 }
 
+function writes(kernel: Kernel, { id }: ScheduledTensor): boolean {
+  return outputsOf(kernel).some(({ tensor }) => tensor.id === id);
+}
+
 /** Point by point, so that a tile reads nothing that another tile writes. */
-function readsWhatItOverwrites(kernel: Kernel, access: Access, distanceBytes: number): boolean {
+function readsWhatItOverwrites(kernel: Kernel, output: Access, access: Access, distanceBytes: number): boolean {
   if (kernel.engine.kind === "gather" || kernel.engine.kind === "scatter" || access.coordinates.some((c) => c.padded)) return false;
   const width = bytesOf(access.tensor.type.dtype);
   const start = ({ base, coordinates }: Access) => coordinates.reduce((sum, c) => sum + c.offset * c.stride, base);
-  return bytesOf(kernel.output.tensor.type.dtype) === width
-    && start(access) * width + distanceBytes === start(kernel.output) * width
-    && kernel.dims.every((_, dim) => strideAlong(access, dim) === strideAlong(kernel.output, dim));
+  return bytesOf(output.tensor.type.dtype) === width
+    && start(access) * width + distanceBytes === start(output) * width
+    && kernel.dims.every((_, dim) => strideAlong(access, dim) === strideAlong(output, dim));
 }

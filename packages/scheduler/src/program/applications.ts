@@ -4,6 +4,7 @@
  */
 import { bytesOf, elementCount, fail, internal, type Dtype } from "@systole/base";
 import { rowsOf, type Program, type ProgramTensor, type Reference, type Statement } from "@systole/ir";
+import type { Machine } from "@systole/isa";
 import type { ScheduledTensor } from "../kernel.ts";
 import { bindGraph, formCopy, formGraph, type Application, type Formed, type Piece, type Weighted } from "./application.ts";
 import { statementWeights } from "./weights.ts";
@@ -28,14 +29,16 @@ export class Applications {
   /** The routine of the first ASSIGN, if it runs once before everything that is repeated: what stays in the data cache can be brought there. */
   readonly preloader: string | undefined;
   readonly #program: Program;
+  readonly #machine: Machine;
   readonly #tensors: ReadonlyMap<string, ProgramTensor>;
   readonly #formed = new Map<string, Formed>();
   readonly #byKey = new Map<string, number>();
   readonly #ofStatement = new Map<Statement, number>();
   readonly #pooled = new Map<ScheduledTensor, ScheduledTensor>();
 
-  constructor(program: Program) {
+  constructor(program: Program, machine: Machine) {
     this.#program = program;
+    this.#machine = machine;
     this.#tensors = new Map(program.tensors.map((tensor) => [tensor.name, tensor]));
     let slots = 0;
     for (const [statement, weight] of statementWeights(program)) {
@@ -109,7 +112,7 @@ export class Applications {
     }));
     const outputs = new Map(Object.entries(statement.outputs).map(([name, reference]) => [name, this.piece(reference)]));
     const names = new Set(outputs.keys());
-    return [this.#form(`${graph.name}(${[...names].sort().join()})`, () => formGraph(graph, names)), inputs, outputs];
+    return [this.#form(`${graph.name}(${[...names].sort().join()})`, () => formGraph(graph, names, this.#machine)), inputs, outputs];
   }
 
   #copy({ from, to }: Copy): readonly [Formed, Map<string, Piece>, Map<string, Piece>] {

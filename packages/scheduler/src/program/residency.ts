@@ -7,7 +7,7 @@ import { bytesOf, elementCount, fail } from "@systole/base";
 import type { ProgramTensor } from "@systole/ir";
 import type { Machine } from "@systole/isa";
 import { touchedBytes } from "../bounds.ts";
-import { readsOf, type ScheduledTensor, type TensorMemory } from "../kernel.ts";
+import { accessesOf, type ScheduledTensor, type TensorMemory } from "../kernel.ts";
 import { firstFit, lifetimesOf, type Fitted, type Lifetime } from "../memoryPlan.ts";
 import { align } from "../tiling/operand.ts";
 import type { Application, Weighted } from "./application.ts";
@@ -93,7 +93,7 @@ function constantBytes({ data }: ScheduledTensor): number {
 function forEachAccess(applications: readonly Weighted[], visit: (weightedBytes: number, application: Application, id: number) => void): void {
   for (const { application, weight } of applications) {
     for (const kernel of application.kernels) {
-      for (const access of [...readsOf(kernel), kernel.output]) visit(weight * touchedBytes(kernel, access), application, access.tensor.id);
+      for (const access of accessesOf(kernel)) visit(weight * touchedBytes(kernel, access), application, access.tensor.id);
     }
   }
 }

@@ -18,7 +18,7 @@ export interface ProgramOptions extends SearchOptions {
 
 /** E0302 where pinned tensors or the smallest tiles of a kernel do not fit. The program must be one that `verifyProgram` accepts. */
 export function scheduleProgram(program: Program, machine: Machine, options: ProgramOptions = {}): ProgramSchedule {
-  const applications = new Applications(program);
+  const applications = new Applications(program, machine);
   const { placed, residency, kernels } = placeAndTile(applications, machine, options);
   const context: Context = { program, applications, placed };
   return {

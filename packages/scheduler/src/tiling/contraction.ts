@@ -1,7 +1,7 @@
 /** @file Tilings of a contraction: row tile, column tile, split of k, loop order, residency and dataflow, searched exhaustively over a short list. */
 import { bytesOf, internal } from "@systole/base";
 import { limits, type Machine } from "@systole/isa";
-import { initialOf, strideAlong, type Access, type Kernel } from "../kernel.ts";
+import { initialOf, outputsOf, resultStreams, strideAlong, waitingResults, type Access, type Kernel } from "../kernel.ts";
 import type { Box, Level, Operand, TiledKernel, TilingChoice } from "../schedule.ts";
 import { allLoadCycles, blockCycles, blockLatency, initialCycles, leastLatency, loadCyclesOf, predict, storeTraffic } from "./cost.ts";
 import { align, boxOf, bufferOf, dependsOn, externalOrder, kernelOrder, noBuffer, operandOf, residency, ringOf, scopeOf, type Residence } from "./operand.ts";
@@ -109,7 +109,7 @@ function problemOf(kernel: Kernel, machine: Machine, context: TilingContext): Pr
   const dimsOf = (access: Access) => kernel.dims.flatMap((_, dim) => (dependsOn(access, dim) ? [dim] : []));
   const accesses = [
     { role: "x" as const, access: engine.x, order: kernelOrder(engine.x), dims: dimsOf(engine.x) }, { role: "w" as const, access: engine.w, order: externalOrder(engine.w), dims: dimsOf(engine.w) },
-    ...kernel.epilogue.streams.map((access) => ({ role: "epilogue" as const, access, order: kernelOrder(access), dims: dimsOf(access) })),
+    ...resultStreams(kernel).map((access) => ({ role: "epilogue" as const, access, order: kernelOrder(access), dims: dimsOf(access) })),
   ];
   return { kernel, machine, context, roles: rolesOf(kernel), accesses };
 }
@@ -178,8 +178,10 @@ function* blockings(problem: Problem): Generator<Blocking> {
 }
 
 /** In the order of the sums, and in that of the result in memory, so that a tile is stored in long runs. */
-function rowTilesOf({ dims, output }: Kernel, rows: readonly number[], targets: readonly number[]): readonly (readonly number[])[] {
-  const stride = (dim: number) => (dims[dim]!.extent === 1 ? Infinity : Math.abs(strideAlong(output, dim)));
+function rowTilesOf(kernel: Kernel, rows: readonly number[], targets: readonly number[]): readonly (readonly number[])[] {
+  const { dims } = kernel;
+  const [output] = outputsOf(kernel);
+  const stride = (dim: number) => (output === undefined || dims[dim]!.extent === 1 ? Infinity : Math.abs(strideAlong(output, dim)));
   const stored = [...rows].sort((a, b) => stride(b) - stride(a) || a - b);
   const tiles = suffixTiles(rows.map((dim) => dims[dim]!.extent), targets);
   if (stored.every((dim, i) => dim === rows[i])) return tiles;
@@ -267,8 +269,8 @@ function build(problem: Problem, { levels, residences, plain, keptX, keptW }: Ne
   const sums = { memory: "accumulator" as const, slots: sumSlots, slotBytes: sumBytes, address: 0, ring: ringOf(levels, panelRing, sumSlots), dependent: panelRing };
 
   // As many slots as there is room for, up to four: the loads then run further ahead.
-  const direct = kernel.output.direct === true;
-  const outBytes = direct ? 0 : align(M * b.panelColumns * bytesOf(kernel.epilogue.dtype));
+  const resultBytes = kernel.results.map(({ chain, output }) => (output?.direct === true ? 0 : align(M * b.panelColumns * bytesOf(chain.dtype))));
+  const outBytes = resultBytes.reduce((sum, bytes) => sum + bytes, 0);
   const bytesOfAll = (all: readonly Operand[]) => all.reduce((sum, o) => sum + slotsBytes(o), 0);
   const capacity = machine.dataCache.bytes - Math.min(2, sequence) * outBytes;
   if (bytesOfAll(fewest) > capacity) return undefined;
@@ -276,15 +278,15 @@ function build(problem: Problem, { levels, residences, plain, keptX, keptW }: Ne
   const operands = [4, 3].map(slots).find((all) => bytesOfAll(all) <= capacity) ?? fewest;
   // All panels of a tile finish their sums together: with a slot each, none holds up the accumulators.
   const room = Math.floor((machine.dataCache.bytes - bytesOfAll(operands)) / outBytes);
-  const staging = direct ? noBuffer(levels) : bufferOf(outBytes, levels, panelRing, [], Math.min(room, Math.max(2, Math.min(8, panelCount))), "cache");
+  const staging = resultBytes.map((bytes) => (bytes === 0 ? noBuffer(levels) : bufferOf(bytes, levels, panelRing, [], Math.min(room, Math.max(2, Math.min(8, panelCount))), "cache")));
 
   const panelTile = b.tile.map((t, dim) => (dim === column ? b.panelColumns : t));
   const sumsFrom = initial === undefined ? {} : { initial: { access: initial, cycles: panelCount * initialCycles(initial, panelTile, M * b.panelColumns, machine), times: sequence / panelCount, slots: Math.max(1, Math.floor(sumSlots / panelCount)) } };
   const lanes = machine.vector.lanes;
   const outputs = kernel.dims.slice(0, kernel.parallel).reduce((n, d) => n * d.extent, 1);
   const predicted = predict({
-    kernel, levels, operands, machine, arrayCycles, vectorCycles: Math.ceil(outputs / lanes) * laneCycles(kernel.epilogue), stores: sequence, storePoints: M * b.panelColumns, blocksPerIteration: panelCount,
-    storeBytes: storeTraffic(kernel.output, panelTile, machine), ...sumsFrom,
+    kernel, levels, operands, machine, arrayCycles, vectorCycles: kernel.results.reduce((sum, { chain }) => sum + Math.ceil(outputs / lanes) * laneCycles(chain), sequence * waitingResults(kernel) * machine.vector.latencyCycles), stores: sequence, storePoints: M * b.panelColumns, blocksPerIteration: panelCount,
+    storeBytes: outputsOf(kernel).map((output) => storeTraffic(output, panelTile, machine)), ...sumsFrom,
     tailCycles: tailCyclesOf(problem, b),
   });
   return { kernel, choice: b, levels, tile: b.tile, dataflow: b.dataflow, panelColumns: b.panelColumns, operands, sums, staging, predicted };

@@ -4,7 +4,7 @@
  */
 import { bytesOf } from "@systole/base";
 import type { Machine } from "@systole/isa";
-import type { Access, Kernel } from "../kernel.ts";
+import { outputsOf, type Access, type Kernel } from "../kernel.ts";
 import type { Box, Level, Operand, Prediction } from "../schedule.ts";
 import { inPlaceSlots, overwrittenReads } from "../inPlace.ts";
 import { externalOrder, loadCount } from "./operand.ts";
@@ -114,8 +114,9 @@ export interface CostInput {
   readonly machine: Machine;
   readonly arrayCycles: number;
   readonly vectorCycles: number;
-  /** Bytes and elements of one store and how many there are. */
-  readonly storeBytes: number;
+  /** For each output: bytes of one store. */
+  readonly storeBytes: readonly number[];
+  /** Elements of one store, and how many there are of each output. */
   readonly storePoints: number;
   readonly stores: number;
   /** Blocks that the engine executes in one iteration of the tile loops. */
@@ -132,17 +133,18 @@ export interface CostInput {
 export function leastLatency(reads: readonly Access[], kernel: Kernel, machine: Machine): number {
   const loaded = reads.filter((access) => access.direct !== true);
   const of = (external: boolean) => (external ? machine.external.latencyCycles : machine.vector.latencyCycles);
-  return (loaded.length === 0 ? 0 : of(loaded.some(({ tensor }) => tensor.memory !== "cache"))) + of(kernel.output.tensor.memory !== "cache");
+  return (loaded.length === 0 ? 0 : of(loaded.some(({ tensor }) => tensor.memory !== "cache"))) + of(outputsOf(kernel).some(({ tensor }) => tensor.memory !== "cache"));
 }
 
 /** Tiles of results whose load waits for the store of the tile before: 0 where nothing is overwritten, or neighbours have slots of their own. */
 function tilesInTurn(kernel: Kernel, levels: readonly Level[]): number {
-  const read = overwrittenReads(kernel);
-  if (read.length === 0) return 0;
   const parallel = levels.flatMap(({ kind, count }, level) => (kind === "parallel" && count > 1 ? [level] : []));
   const tiles = parallel.reduce((n, level) => n * levels[level]!.count, 1);
-  const slots = inPlaceSlots(kernel, levels, read);
-  return tiles === 1 || (slots !== undefined && slots.level === parallel.at(-1)) ? 0 : tiles;
+  const inTurn = tiles > 1 && outputsOf(kernel).some((output) => {
+    const read = overwrittenReads(kernel, output);
+    return read.length > 0 && inPlaceSlots(kernel, output, levels, read)?.level !== parallel.at(-1);
+  });
+  return inTurn ? tiles : 0;
 }
 
 /** Transfers hold their channel until they are complete: cycles for those that find none free at once. */
@@ -162,7 +164,8 @@ export function predict(input: CostInput): Prediction {
   const { readBytesPerCycle, writeBytesPerCycle } = machine.external;
   const isExternal = (access: Access) => access.tensor.memory !== "cache";
   const loadsExternal = operands.filter((o) => isExternal(o.access));
-  const storesExternal = isExternal(input.kernel.output);
+  const outputs = outputsOf(input.kernel);
+  const storesExternal = outputs.some(isExternal);
   const lookedUpExternal = input.lookup !== undefined && isExternal(input.lookup.rows);
   const initialExternal = input.initial !== undefined && isExternal(input.initial.access);
   const latencyCycles = loadsExternal.length > 0 || lookedUpExternal || initialExternal ? machine.external.latencyCycles : machine.vector.latencyCycles;
@@ -173,9 +176,10 @@ export function predict(input: CostInput): Prediction {
     ...(input.lookup === undefined ? [] : [{ cycles: input.lookup.cycles, times: iterations, slots: input.lookup.slots, external: false }]),
   ];
   const loadCycles = Math.ceil(Math.max(transfers.reduce((sum, t) => sum + t.cycles * t.times, 0), channelCycles(transfers.filter((t) => t.external), machine)));
-  const laneCyclesOfStore = input.kernel.output.direct === true ? 0 : Math.ceil(input.storePoints / machine.vector.lanes);
-  const oneStore = storesExternal ? input.storeBytes / writeBytesPerCycle : laneCyclesOfStore;
-  const storeCycles = Math.ceil(Math.max(input.stores * oneStore, storesExternal ? channelCycles([{ cycles: oneStore, times: input.stores }], machine) : 0));
+  const stored = outputs.map((output, i) => ({ external: isExternal(output), cycles: isExternal(output) ? input.storeBytes[i]! / writeBytesPerCycle : output.direct === true ? 0 : Math.ceil(input.storePoints / machine.vector.lanes) }));
+  const oneStore = stored.reduce((sum, { cycles }) => sum + cycles, 0);
+  const held = channelCycles(stored.filter(({ external }) => external).map(({ cycles }) => ({ cycles, times: input.stores })), machine);
+  const storeCycles = Math.ceil(Math.max(input.stores * oneStore, held));
   const engine = Math.max(arrayCycles, vectorCycles);
   const each = transfers.filter((t) => t.times === iterations);
   const rare = transfers.filter((t) => t.times < iterations && t.times > 1);
@@ -200,6 +204,6 @@ export function predict(input: CostInput): Prediction {
   const externalLoadCycles = Math.ceil(loadsExternal.reduce((sum, o) => sum + allLoadCycles(o, levels, machine), (lookedUpExternal ? input.lookup!.cycles * iterations : 0) + (initialExternal ? input.initial!.cycles * input.initial!.times : 0)));
   return {
     cycles: Math.ceil(busy + lead + input.tailCycles + lastStore), arrayCycles, loadCycles, storeCycles, vectorCycles,
-    readBytes: externalLoadCycles * readBytesPerCycle, writeBytes: storesExternal ? input.storeBytes * input.stores : 0, boundBy,
+    readBytes: externalLoadCycles * readBytesPerCycle, writeBytes: outputs.reduce((sum, output, i) => sum + (isExternal(output) ? input.storeBytes[i]! * input.stores : 0), 0), boundBy,
   };
 }

@@ -1,11 +1,11 @@
 /** @file Tilings of everything that runs on the vector unit or the DMA alone: maps, reductions, scans, gathers, scatters. */
 import { bytesOf } from "@systole/base";
 import { limits, type Machine } from "@systole/isa";
-import { initialOf, type Access, type Kernel } from "../kernel.ts";
+import { initialOf, isPlain, outputsOf, resultStreams, waitingResults, type Access, type Kernel } from "../kernel.ts";
 import type { Level, Operand, TiledKernel } from "../schedule.ts";
 import { extentChoices, suffixTiles, type TilingContext } from "./choices.ts";
 import { boxTraffic, initialCycles, predict, storeTraffic } from "./cost.ts";
-import { align, boxOf, bufferOf, externalOrder, kernelOrder, makeOperand, noBuffer } from "./operand.ts";
+import { align, boxOf, bufferOf, externalOrder, kernelOrder, makeOperand, noBuffer, streamOperand } from "./operand.ts";
 import { denseStrides, directStrides, operandStrides, passCycles } from "./vectorCost.ts";
 
 export function* mappingTilings(kernel: Kernel, machine: Machine, context: TilingContext): Generator<TiledKernel> {
@@ -60,31 +60,30 @@ export function realiseMapping(kernel: Kernel, machine: Machine, tile: readonly 
     ...(engine.kind === "gather" || engine.kind === "scatter" ? [wholeIndex ?? makeOperand("index", engine.index, tile, levels, false, externalOrder(engine.index), slots)] : []),
     // Streams of a reduction keep the order of the external memory: what is innermost there fills the lanes.
     ...engineStreams.map((access) => makeOperand("stream", access, tile, levels, false, engine.kind === "reduction" ? externalOrder(access) : kernelOrder(access), slots)),
-    ...kernel.epilogue.streams.map((access) => makeOperand("epilogue", access, tile, levels, false, kernelOrder(access), slots)),
+    ...resultStreams(kernel).map((access) => makeOperand("epilogue", access, tile, levels, false, kernelOrder(access), slots)),
   ];
   const scan = engine.kind === "reduction" && engine.reduction.includes("scan");
   const parallelLevels = levels.map((_, i) => i).filter((i) => levels[i]!.kind === "parallel");
   const points = tile.slice(0, scan ? tile.length : kernel.parallel).reduce((a, b) => a * b, 1);
-  const staging = kernel.output.direct === true ? noBuffer(levels) : bufferOf(align(points * bytesOf(kernel.epilogue.dtype)), levels, parallelLevels, [], 2, "cache");
+  const staging = kernel.results.map(({ chain, output }) => (output?.direct === true ? noBuffer(levels) : bufferOf(align(points * bytesOf(chain.dtype)), levels, parallelLevels, [], 2, "cache")));
   const hasReducedLevel = levels.some((l) => l.kind === "reduced");
-  const trivialEpilogue = kernel.epilogue.stages.length === 0 && kernel.epilogue.streams.length === 0;
   const combines = engine.kind === "scatter" && engine.combine !== undefined;
   const [initial] = initialOf(engine);
-  const needsSums = combines || (engine.kind === "reduction" && !scan && (hasReducedLevel || !trivialEpilogue || initial !== undefined));
-  const sums = needsSums ? bufferOf(align(points * bytesOf(engine.kind === "reduction" ? engine.dtype : kernel.epilogue.dtype)), levels, parallelLevels, [], 2, "cache") : undefined;
-  const results = [staging, ...(sums === undefined ? [] : [sums])];
+  const needsSums = combines || (engine.kind === "reduction" && !scan && (hasReducedLevel || !isPlain(kernel) || initial !== undefined));
+  const sums = needsSums ? bufferOf(align(points * bytesOf(engine.kind === "reduction" ? engine.dtype : kernel.results[0]!.chain.dtype)), levels, parallelLevels, [], 2, "cache") : undefined;
+  const results = [...staging, ...(sums === undefined ? [] : [sums])];
   const cacheBytes = (all: readonly Operand[]) => [...results, ...all.map((o) => o.buffer)].reduce((sum, buffer) => sum + buffer.slots * buffer.slotBytes, 0);
   const operands = [4, 3, 2].map(place).find((all) => cacheBytes(all) <= machine.dataCache.bytes);
   if (operands === undefined) return undefined;
 
   const tiles = levels.reduce((n, l) => n * l.count, 1);
   const sumsFrom = initial === undefined ? {} : { initial: { access: initial, cycles: initialCycles(initial, tile, points, machine), times: parallelLevels.reduce((n, i) => n * levels[i]!.count, 1), slots: sums!.slots } };
-  const lookups = engine.kind === "gather" ? { lookup: { rows: engine.rows, cycles: lookupCycles(engine.rows, tile, machine), slots: Math.max(2, staging.slots) } } : {};
+  const lookups = engine.kind === "gather" ? { lookup: { rows: engine.rows, cycles: lookupCycles(engine.rows, tile, machine), slots: Math.max(2, staging[0]!.slots) } } : {};
   const stores = parallelLevels.reduce((n, i) => n * levels[i]!.count, 1);
-  const vectorCycles = tiles * engineCycles(kernel, tile, operands, machine) + (trivialEpilogue && initial === undefined && engine.kind !== "none" ? 0 : stores * epilogueCycles(kernel, tile, operands, machine)) + tiles;
+  const vectorCycles = tiles * engineCycles(kernel, tile, operands, machine) + (isPlain(kernel) && initial === undefined && engine.kind !== "none" ? 0 : stores * (epilogueCycles(kernel, tile, operands, machine) + waitingResults(kernel) * machine.vector.latencyCycles)) + tiles;
   const predicted = predict({
     kernel, levels, operands, machine, arrayCycles: 0, vectorCycles, stores, storePoints: points, blocksPerIteration: 1,
-    storeBytes: storeTraffic(kernel.output, tile, machine), ...sumsFrom, ...lookups, tailCycles: Math.ceil(vectorCycles / tiles) + 2 * machine.vector.latencyCycles,
+    storeBytes: outputsOf(kernel).map((output) => storeTraffic(output, tile, machine)), ...sumsFrom, ...lookups, tailCycles: Math.ceil(vectorCycles / tiles) + 2 * machine.vector.latencyCycles,
   });
   const choice = { tile, panelColumns: 0, dataflow: "weight-stationary", order: "rows-outer", keepX: false, keepW: false } as const;
   return { kernel, choice, levels, tile, dataflow: "weight-stationary", panelColumns: 0, operands, sums, staging, predicted };
@@ -118,9 +117,11 @@ function engineCycles(kernel: Kernel, tile: readonly number[], operands: readonl
   return passCycles({ operands: strides, tile, kept: kernel.parallel, to: tile.length, chain: engine.chain, reduction: engine.reduction, blocked: engine.order === "blocked" }, machine);
 }
 
-/** Cycles of the elementwise pass over one tile of results. */
-function epilogueCycles(kernel: Kernel, tile: readonly number[], operands: readonly Operand[], machine: Machine): number {
-  const target = kernel.output.direct === true ? directStrides(kernel.output) : denseStrides(tile, kernel.parallel, bytesOf(kernel.epilogue.dtype));
-  const strides = [...operands.filter((o) => o.role === "epilogue").map(operandStrides), target];
-  return passCycles({ operands: strides, tile, kept: kernel.parallel, to: kernel.parallel, chain: kernel.epilogue }, machine);
+/** Cycles of the elementwise passes over one tile of results. */
+function epilogueCycles({ results, parallel }: Kernel, tile: readonly number[], operands: readonly Operand[], machine: Machine): number {
+  return results.reduce((sum, { chain, output }) => {
+    const target = output?.direct === true ? directStrides(output) : denseStrides(tile, parallel, bytesOf(chain.dtype));
+    const strides = [...chain.streams.map((access) => operandStrides(streamOperand(operands, access))), target];
+    return sum + passCycles({ operands: strides, tile, kept: parallel, to: parallel, chain }, machine);
+  }, 0);
 }

@@ -1,6 +1,6 @@
 /** @file Boxes and buffers: what a tile needs of an access, how long it stays, how many slots that takes. */
-import { bytesOf } from "@systole/base";
-import type { Access } from "../kernel.ts";
+import { bytesOf, internal } from "@systole/base";
+import { sameAccess, type Access } from "../kernel.ts";
 import type { Box, Buffer, Level, Operand } from "../schedule.ts";
 
 const alignment = 64;
@@ -95,6 +95,11 @@ export function operandOf(role: Operand["role"], access: Access, box: Box, level
   if (access.direct === true) return { role, access, box, buffer: noBuffer(levels), resident: [] };
   const kept = keep ? optional : [];
   return { role, access, box, buffer: bufferOf(box.bytes, levels, dependent, kept, slots, "cache"), resident: [...free, ...kept].sort((a, b) => a - b) };
+}
+
+/** The operand of a stream of a result. */
+export function streamOperand(operands: readonly Operand[], access: Access): Operand {
+  return operands.find((operand) => operand.role === "epilogue" && sameAccess(operand.access, access)) ?? internal(`${access.tensor.name} is no operand`);
 }
 
 /** How often the operand is loaded. */
