@@ -1,7 +1,7 @@
 /** @file Engines: contractions, reductions, scans, gathers, scatters with their loop nests. */
 import { allocate, fail } from "@systole/base";
 import { evaluatePrimitive, type Node, type Params } from "@systole/ir";
-import type { Access, Dimension, Engine } from "../kernel.ts";
+import type { Access, Dimension, Engine, ScheduledTensor } from "../kernel.ts";
 import { isWhole, runElements, reshapeView, reverseView, sliceView, wholeView, type View } from "../view.ts";
 import { accessOf, isAffineRows, mapAxes } from "./access.ts";
 import { containsEngine, originsOf, type Expression } from "./expression.ts";
@@ -42,14 +42,17 @@ export function contraction(places: Places, node: Node): Expression {
 function weightsOf(places: Places, node: Node): View {
   const value = node.inputs[1]!;
   const view = places.placed(value);
-  if (node.op !== "conv" || view.tensor.kind !== "constant" || isWhole(view) || product(view.shape) < smallestPacked || runElements(view) >= longRun) return view;
+  if (node.op !== "conv" || isWhole(view) || product(view.shape) < smallestPacked(view.tensor) || runElements(view) >= longRun) return view;
   const packed = wholeView(places.emit({ kind: "view", view }, value.type, node.origin, "pack"));
   places.expressions.set(value, { kind: "view", view: packed });
   return packed;
 }
 
-/** Elements from which packing pays for itself. */
-const smallestPacked = 4096;
+/** Elements from which packing pays for itself: parameters are read by several convolutions, their tangents by one. Temporaries are made in an order that suits. */
+function smallestPacked({ kind }: ScheduledTensor): number {
+  return kind === "constant" ? 4096 : kind === "input" ? 65536 : Infinity;
+}
+
 /** Neighbours that are worth a transfer, as in a convolution over single points: a usual burst of them. */
 const longRun = 16;
 

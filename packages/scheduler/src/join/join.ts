@@ -8,42 +8,27 @@ import { uniqueOrigins } from "../form/expression.ts";
 import { startOf } from "../inPlace.ts";
 import { chainsOf, outputsOf, readsOf, resultStreams, strideAlong, type Access, type Chain, type Kernel, type Result, type ScheduledTensor, type Source } from "../kernel.ts";
 import { ChainWriter } from "./chainWriter.ts";
+import { KernelOrder, type Host } from "./kernelOrder.ts";
 import { roughCycles } from "./roughCost.ts";
 
-/** Each takes buffers and a pass of the vector unit over every tile. */
-const maximumResults = 4;
-
 export function joinKernels(kernels: readonly Kernel[], machine: Machine): Kernel[] {
-  const joined: Kernel[] = [];
-  const writers = new Map<ScheduledTensor, number[]>();
+  const order = new KernelOrder();
   for (const kernel of kernels) {
-    const host = hostOf(kernel, joined, writers);
-    const together = host === undefined ? undefined : bestJoin(joined[host]!, kernel, host === joined.length - 1, machine);
-    const position = together === undefined ? joined.push(kernel) - 1 : host!;
-    joined[position] = together ?? kernel;
-    for (const { tensor } of outputsOf(kernel)) writers.set(tensor, [...(writers.get(tensor) ?? []), position]);
+    const join = order.hostsOf(kernel).map((host) => ({ host, together: bestJoin(host, kernel, machine) })).find(({ together }) => together !== undefined);
+    if (join === undefined) order.append(kernel);
+    else order.replace(join.host, join.together!, kernel);
   }
+  const joined = order.kernels();
   return joined.map((kernel) => withoutIdle(kernel, joined));
 }
 
 /** Undefined where two kernels take less: each of them has the latency of the vector unit, and where they follow each other the second one waits for the first. */
-function bestJoin(host: Kernel, kernel: Kernel, follows: boolean, machine: Machine): Kernel | undefined {
+function bestJoin({ kernel: host, follows }: Host, kernel: Kernel, machine: Machine): Kernel | undefined {
   const cycles = (one: Kernel) => roughCycles(one, machine);
   const apart = cycles(host) + cycles(kernel) + (follows ? 2 : 1) * machine.vector.latencyCycles;
   const ways = ["again", "read"] as const;
   const [best] = ways.flatMap((way) => withResult(host, kernel, way) ?? []).map((together) => ({ together, cycles: cycles(together) })).sort((a, b) => a.cycles - b.cycles);
   return best === undefined || best.cycles > apart ? undefined : best.together;
-}
-
-/** The kernel that comes last of those that write what this one reads. */
-function hostOf(kernel: Kernel, joined: readonly Kernel[], writers: ReadonlyMap<ScheduledTensor, readonly number[]>): number | undefined {
-  if (kernel.engine.kind !== "none") return undefined;
-  const last = readsOf(kernel).flatMap(({ tensor }) => writers.get(tensor) ?? []).reduce((most, position) => Math.max(most, position), -1);
-  const host = joined[last];
-  // Parts of a tensor may overlap, as an image and the padding around it: they are written in their order.
-  if (outputsOf(kernel).some(({ tensor }) => (writers.get(tensor) ?? []).some((position) => position >= last))) return undefined;
-  if (host === undefined || host.engine.kind === "gather" || host.engine.kind === "scatter" || host.results.length >= maximumResults) return undefined;
-  return host.engine.kind === "reduction" && host.engine.reduction.includes("scan") ? undefined : last;
 }
 
 /** The host with the results of `kernel` behind its own, which make what they need of the host's results again or read it from its tile; undefined where that cannot be. */

@@ -1,0 +1,89 @@
+/** @file Kernels in the order in which they run, and which of them may take over the work of one that comes later. */
+import { outputsOf, readsOf, type Kernel, type ScheduledTensor } from "../kernel.ts";
+
+/** Each result takes buffers and a pass of the vector unit over every tile. */
+const maximumResults = 4;
+/** Kernels that may have to move before a host: those that make small operands, as the factors of a normalisation. */
+const mostMoved = 8;
+
+interface Entry {
+  kernel: Kernel;
+}
+
+export interface Host {
+  readonly kernel: Kernel;
+  /** Whether nothing else would come between. */
+  readonly follows: boolean;
+  readonly entry: Entry;
+  /** What has to run before it. */
+  readonly moved: readonly Entry[];
+}
+
+export class KernelOrder {
+  #entries: Entry[] = [];
+  readonly #writers = new Map<ScheduledTensor, Entry[]>();
+
+  kernels(): readonly Kernel[] {
+    return this.#entries.map(({ kernel }) => kernel);
+  }
+
+  append(kernel: Kernel): void {
+    const entry = { kernel };
+    this.#entries.push(entry);
+    this.#writes(kernel, entry);
+  }
+
+  /** `together` does the work of the host and of `kernel`. */
+  replace({ entry, moved }: Host, together: Kernel, kernel: Kernel): void {
+    entry.kernel = together;
+    this.#writes(kernel, entry);
+    if (moved.length === 0) return;
+    const first = this.#entries.filter((other) => moved.includes(other));
+    const rest = this.#entries.filter((other) => !moved.includes(other));
+    rest.splice(rest.indexOf(entry), 0, ...first);
+    this.#entries = rest;
+  }
+
+  /** Kernels that make something that elementwise work reads, the last one first. */
+  hostsOf(kernel: Kernel): readonly Host[] {
+    if (kernel.engine.kind !== "none") return [];
+    const position = new Map(this.#entries.map((entry, i) => [entry, i]));
+    const makers = new Set(readsOf(kernel).flatMap(({ tensor }) => this.#writers.get(tensor)?.at(-1) ?? []));
+    return [...makers].sort((a, b) => position.get(b)! - position.get(a)!).flatMap((entry) => {
+      const later = (other: Entry) => position.get(other)! > position.get(entry)!;
+      // Parts of a tensor may overlap, as an image and the padding around it: they are written in their order.
+      const overwritten = outputsOf(kernel).some(({ tensor }) => this.#writersOf(tensor).some((other) => other === entry || later(other)));
+      const moved = overwritten || !mayHost(entry.kernel) ? undefined : this.#neededFirst(kernel, entry, later);
+      return moved === undefined ? [] : [{ kernel: entry.kernel, entry, moved, follows: position.get(entry)! + moved.length === this.#entries.length - 1 }];
+    });
+  }
+
+  #writersOf(tensor: ScheduledTensor): readonly Entry[] {
+    return this.#writers.get(tensor) ?? [];
+  }
+
+  #writes(kernel: Kernel, entry: Entry): void {
+    for (const { tensor } of outputsOf(kernel)) this.#writers.set(tensor, [...this.#writersOf(tensor), entry]);
+  }
+
+  /** Kernels behind the host whose results `kernel` reads; undefined where one of them needs the host itself, or where they are many. */
+  #neededFirst(kernel: Kernel, host: Entry, later: (entry: Entry) => boolean): readonly Entry[] | undefined {
+    const needed = new Set<Entry>();
+    const visit = (reader: Kernel): boolean => readsOf(reader).every(({ tensor }) => {
+      const writers = this.#writersOf(tensor);
+      return writers.every((writer) => {
+        if (writer === host) return reader === kernel;
+        if (!later(writer) || needed.has(writer)) return true;
+        if (writers.length > 1 || needed.size === mostMoved) return false;
+        needed.add(writer);
+        return visit(writer.kernel);
+      });
+    });
+    return visit(kernel) && [...needed].every((entry) => outputsOf(entry.kernel).every(({ tensor }) => this.#writersOf(tensor).length === 1)) ? [...needed] : undefined;
+  }
+}
+
+function mayHost({ engine, results }: Kernel): boolean {
+  const rowByRow = engine.kind === "gather" || engine.kind === "scatter";
+  return !rowByRow && !(engine.kind === "reduction" && engine.reduction.includes("scan")) && results.length < maximumResults;
+}
