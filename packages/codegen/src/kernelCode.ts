@@ -42,8 +42,8 @@ class KernelWriter {
 
   nest(): Instruction[] {
     const { engine } = this.#t.kernel;
-    const resultLoads = this.#loads((o) => o.role === "epilogue");
-    const engineLoads = this.#loads((o) => o.role !== "epilogue");
+    const resultLoads = this.#loads((o) => o.role === "result");
+    const engineLoads = this.#loads((o) => o.role !== "result");
     const [parallel, reduced, panel] = [this.#at.levelsOf("parallel"), this.#at.levelsOf("reduced"), this.#at.levelsOf("panel")];
     const initial = initialOf(engine).map((access) => this.#loadSums(access));
     const inner = this.#engineAndOut();

@@ -26,7 +26,7 @@ export function directForm(kernel: Kernel): Kernel | undefined {
   return found ? result : undefined;
 }
 
-/** A fold without an epilogue would write while it still reads. */
+/** A fold that is the result itself would write while it still reads. */
 function mayWriteDirectly(kernel: Kernel): boolean {
   return kernel.engine.kind !== "reduction" || (!kernel.engine.reduction.includes("scan") && !isPlain(kernel));
 }

@@ -35,14 +35,14 @@ export function printKernel(tiled: TiledKernel): string[] {
   });
   const close = (kind: string) => { depth -= tiled.levels.filter((l) => l.kind === kind).length; };
   open("parallel");
-  tiled.operands.filter((o) => o.role === "epilogue").forEach(load);
+  tiled.operands.filter((o) => o.role === "result").forEach(load);
   for (const initial of initialOf(kernel.engine)) {
     open("panel");
     say(`sums go on from ${printAccess(initial, tiled)} -> ${printBuffer(tiled.sums!)}`);
     close("panel");
   }
   open("reduced");
-  tiled.operands.filter((o) => o.role !== "epilogue").forEach(load);
+  tiled.operands.filter((o) => o.role !== "result").forEach(load);
   open("panel");
   printEngine(tiled).forEach(say);
   close("panel");

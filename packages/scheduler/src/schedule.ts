@@ -7,7 +7,7 @@ export interface Level {
   /** Points of the dimension per iteration. */
   readonly step: number;
   readonly count: number;
-  /** `panel`: column panels inside a tile, for the array and the epilogue. */
+  /** `panel`: column panels inside a tile, for the array and the results. */
   readonly kind: "parallel" | "reduced" | "panel";
 }
 
@@ -34,7 +34,7 @@ export interface Buffer {
 
 /** An access whose tiles are loaded into a buffer. */
 export interface Operand {
-  readonly role: "x" | "w" | "stream" | "epilogue" | "index";
+  readonly role: "x" | "w" | "stream" | "result" | "index";
   readonly access: Access;
   readonly box: Box;
   readonly buffer: Buffer;
@@ -62,7 +62,7 @@ export interface TiledKernel {
   /** Columns of one gemm; 0 without contraction. */
   readonly panelColumns: number;
   readonly operands: readonly Operand[];
-  /** Running sums: accumulators for a contraction, data cache for a reduction that is tiled or has an epilogue; rows as they were for a combining scatter. */
+  /** Running sums: accumulators for a contraction, data cache for a reduction that is tiled or whose sum is not the result itself; rows as they were for a combining scatter. */
   readonly sums: Buffer | undefined;
   /** For each result: what is stored, one tile (contraction: one panel) a slot. */
   readonly staging: readonly Buffer[];

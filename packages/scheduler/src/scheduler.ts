@@ -10,12 +10,13 @@ import { accessesOf, outputsOf, type Kernel, type ScheduledTensor } from "./kern
 import { planExternal, planOnChip } from "./memoryPlan.ts";
 import { planResidents, type Residents } from "./residents.ts";
 import { cacheBytes, type PlacedTensor, type Schedule, type TiledKernel } from "./schedule.ts";
-import { TilingSearch, type SearchOptions } from "./search.ts";
+import { canonicalKernel, TilingSearch, type SearchOptions } from "./search.ts";
 import { align } from "./tiling/operand.ts";
 
 export function schedule(graph: Graph, machine: Machine, options: SearchOptions = {}): Schedule {
   const formed = formKernels(graph);
-  const { kernels, tensors, addresses, room, tiled } = tile(formed.tensors, joinKernels(formed.kernels, machine).map(collapseKernel), machine, options);
+  const joined = joinKernels(formed.kernels, machine, (kernel) => canonicalKernel(kernel, options.batch ?? 1));
+  const { kernels, tensors, addresses, room, tiled } = tile(formed.tensors, joined.map(collapseKernel), machine, options);
   const external = planExternal(tensors.filter(({ id }) => !addresses.has(id)), kernels, machine);
   const placed = new Map(external.tensors.map((tensor) => [tensor.id, tensor]));
   return {

@@ -112,7 +112,7 @@ export class TilingSearch {
   }
 
   #canonicalBest(kernel: Kernel): TiledKernel | undefined {
-    const canonical = withBatch(kernel, this.#batch, Math.max(canonicalBatch, this.#batch));
+    const canonical = canonicalKernel(kernel, this.#batch);
     const signature = signatureOf(kernel);
     if (!this.#canonical.has(signature)) this.#canonical.set(signature, this.#best(canonical, { batchDim: 0 }));
     const known = this.#canonical.get(signature);
@@ -170,6 +170,11 @@ function carriesBatch(kernel: Kernel, batch: number): boolean {
   const first = kernel.dims[0];
   if (batch < 2 || first === undefined || kernel.parallel === 0 || first.extent % batch !== 0) return false;
   return kernel.engine.kind !== "contraction" || kernel.engine.classes[0] === "row";
+}
+
+/** The kernel for as many samples as decide for every batch of this size or less. */
+export function canonicalKernel(kernel: Kernel, batch: number): Kernel {
+  return carriesBatch(kernel, batch) ? withBatch(kernel, batch, Math.max(canonicalBatch, batch)) : kernel;
 }
 
 /** The same kernel for another number of samples. */

@@ -4,7 +4,8 @@
  * - a kernel reads only inputs, constants and tensors that an earlier kernel wrote;
  * - buffers of a kernel lie inside their memory and do not overlap;
  * - tiles have 1..extent points, levels are at most 8 and cover each dimension;
- * - reduced dimensions are tiled in the order of the sum: whole inside the split one, single outside.
+ * - reduced dimensions are tiled in the order of the sum: whole inside the split one, single outside;
+ * - results read earlier ones only.
  */
 import { internal } from "@systole/base";
 import type { Machine } from "@systole/isa";
@@ -71,6 +72,9 @@ export function verifyTiles(tiled: TiledKernel): void {
     if (tile[i]! < 1 || tile[i]! > d.extent) internal(`kernel ${kernel.name}: tile ${tile[i]} of ${d.name}=${d.extent}`);
     const level = levels.find((l) => l.dim === i && l.kind !== "panel");
     if (tile[i]! * (level?.count ?? 1) < d.extent) internal(`kernel ${kernel.name}: tiles do not cover ${d.name}`);
+  });
+  kernel.results.forEach(({ chain }, i) => {
+    if (chain.stages.some(({ sources }) => sources.some((s) => s.kind === "result" && s.index >= i))) internal(`kernel ${kernel.name}: result ${i} reads one that comes later`);
   });
   let split = false;
   for (let i = kernel.dims.length - 1; i >= kernel.parallel; i--) {

@@ -103,3 +103,13 @@ test("a long chain reads the value from its tile, where the work is large", () =
   expect(tiled!.kernel.results[1]!.chain.stages.some(({ sources }) => sources.some(({ kind }) => kind === "result"))).toBe(true);
   expect(printKernel(tiled!).join("\n")).toContain("mul(result0, result0)");
 });
+
+test.each([["edge-16", 20], ["edge-16", 300], ["cloud-128", 4000]] as const)("what is joined does not depend on the batch: %s, width %i", (name, width) => {
+  const joined = (batch: number) => shapeOf(schedule(graphOf((b) => {
+    const y = product(b, batch, width);
+    let z = b.apply("logistic", [y], {});
+    for (let i = 0; i < 5; i++) z = b.apply("mul", [z, b.apply("tanh", [y], {})], {});
+    return { y, z, again: b.apply("tanh", [z], {}), last: b.apply("add", [z, y], {}) };
+  }), presets[name], { batch }).kernels);
+  for (const batch of [3, 16, 64]) expect(joined(batch)).toEqual(joined(2));
+});

@@ -6,15 +6,17 @@
 import { limits, type Machine } from "@systole/isa";
 import { uniqueOrigins } from "../form/expression.ts";
 import { startOf } from "../inPlace.ts";
-import { chainsOf, outputsOf, readsOf, resultStreams, strideAlong, type Access, type Chain, type Kernel, type Result, type ScheduledTensor, type Source } from "../kernel.ts";
+import { chainsOf, readsOf, resultStreams, strideAlong, type Access, type Chain, type Kernel, type Result, type ScheduledTensor, type Source } from "../kernel.ts";
 import { ChainWriter } from "./chainWriter.ts";
 import { KernelOrder, type Host } from "./kernelOrder.ts";
 import { roughCycles } from "./roughCost.ts";
 
-export function joinKernels(kernels: readonly Kernel[], machine: Machine): Kernel[] {
+/** `canonical` gives the kernel by which to decide. */
+export function joinKernels(kernels: readonly Kernel[], machine: Machine, canonical: (kernel: Kernel) => Kernel = (kernel) => kernel): Kernel[] {
   const order = new KernelOrder();
+  const cycles = (kernel: Kernel) => roughCycles(canonical(kernel), machine);
   for (const kernel of kernels) {
-    const join = order.hostsOf(kernel).map((host) => ({ host, together: bestJoin(host, kernel, machine) })).find(({ together }) => together !== undefined);
+    const join = order.hostsOf(kernel).map((host) => ({ host, together: bestJoin(host, kernel, cycles, machine) })).find(({ together }) => together !== undefined);
     if (join === undefined) order.append(kernel);
     else order.replace(join.host, join.together!, kernel);
   }
@@ -23,9 +25,8 @@ export function joinKernels(kernels: readonly Kernel[], machine: Machine): Kerne
 }
 
 /** Undefined where two kernels take less: each of them has the latency of the vector unit, and where they follow each other the second one waits for the first. */
-function bestJoin({ kernel: host, follows }: Host, kernel: Kernel, machine: Machine): Kernel | undefined {
-  const cycles = (one: Kernel) => roughCycles(one, machine);
-  const apart = cycles(host) + cycles(kernel) + (follows ? 2 : 1) * machine.vector.latencyCycles;
+function bestJoin({ kernel: host, follows }: Host, kernel: Kernel, cycles: (kernel: Kernel) => number, { vector }: Machine): Kernel | undefined {
+  const apart = cycles(host) + cycles(kernel) + (follows ? 2 : 1) * vector.latencyCycles;
   const ways = ["again", "read"] as const;
   const [best] = ways.flatMap((way) => withResult(host, kernel, way) ?? []).map((together) => ({ together, cycles: cycles(together) })).sort((a, b) => a.cycles - b.cycles);
   return best === undefined || best.cycles > apart ? undefined : best.together;

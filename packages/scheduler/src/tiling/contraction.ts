@@ -99,7 +99,7 @@ interface Problem {
   readonly machine: Machine;
   readonly context: TilingContext;
   readonly roles: Roles;
-  /** x, w, then the streams of the epilogue; `order` is that of their coordinates in the data cache, `dims` are those of the kernel that move them. */
+  /** x, w, then the streams of the results; `order` is that of their coordinates in the data cache, `dims` are those of the kernel that move them. */
   readonly accesses: readonly { readonly role: Operand["role"]; readonly access: Access; readonly order: readonly number[]; readonly dims: readonly number[] }[];
 }
 
@@ -109,7 +109,7 @@ function problemOf(kernel: Kernel, machine: Machine, context: TilingContext): Pr
   const dimsOf = (access: Access) => kernel.dims.flatMap((_, dim) => (dependsOn(access, dim) ? [dim] : []));
   const accesses = [
     { role: "x" as const, access: engine.x, order: kernelOrder(engine.x), dims: dimsOf(engine.x) }, { role: "w" as const, access: engine.w, order: externalOrder(engine.w), dims: dimsOf(engine.w) },
-    ...resultStreams(kernel).map((access) => ({ role: "epilogue" as const, access, order: kernelOrder(access), dims: dimsOf(access) })),
+    ...resultStreams(kernel).map((access) => ({ role: "result" as const, access, order: kernelOrder(access), dims: dimsOf(access) })),
   ];
   return { kernel, machine, context, roles: rolesOf(kernel), accesses };
 }

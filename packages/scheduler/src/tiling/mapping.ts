@@ -60,7 +60,7 @@ export function realiseMapping(kernel: Kernel, machine: Machine, tile: readonly 
     ...(engine.kind === "gather" || engine.kind === "scatter" ? [wholeIndex ?? makeOperand("index", engine.index, tile, levels, false, externalOrder(engine.index), slots)] : []),
     // Streams of a reduction keep the order of the external memory: what is innermost there fills the lanes.
     ...engineStreams.map((access) => makeOperand("stream", access, tile, levels, false, engine.kind === "reduction" ? externalOrder(access) : kernelOrder(access), slots)),
-    ...resultStreams(kernel).map((access) => makeOperand("epilogue", access, tile, levels, false, kernelOrder(access), slots)),
+    ...resultStreams(kernel).map((access) => makeOperand("result", access, tile, levels, false, kernelOrder(access), slots)),
   ];
   const scan = engine.kind === "reduction" && engine.reduction.includes("scan");
   const parallelLevels = levels.map((_, i) => i).filter((i) => levels[i]!.kind === "parallel");
@@ -80,7 +80,7 @@ export function realiseMapping(kernel: Kernel, machine: Machine, tile: readonly 
   const sumsFrom = initial === undefined ? {} : { initial: { access: initial, cycles: initialCycles(initial, tile, points, machine), times: parallelLevels.reduce((n, i) => n * levels[i]!.count, 1), slots: sums!.slots } };
   const lookups = engine.kind === "gather" ? { lookup: { rows: engine.rows, cycles: lookupCycles(engine.rows, tile, machine), slots: Math.max(2, staging[0]!.slots) } } : {};
   const stores = parallelLevels.reduce((n, i) => n * levels[i]!.count, 1);
-  const vectorCycles = tiles * engineCycles(kernel, tile, operands, machine) + (isPlain(kernel) && initial === undefined && engine.kind !== "none" ? 0 : stores * (epilogueCycles(kernel, tile, operands, machine) + waitingResults(kernel) * machine.vector.latencyCycles)) + tiles;
+  const vectorCycles = tiles * engineCycles(kernel, tile, operands, machine) + (isPlain(kernel) && initial === undefined && engine.kind !== "none" ? 0 : stores * (resultCycles(kernel, tile, operands, machine) + waitingResults(kernel) * machine.vector.latencyCycles)) + tiles;
   const predicted = predict({
     kernel, levels, operands, machine, arrayCycles: 0, vectorCycles, stores, storePoints: points, blocksPerIteration: 1,
     storeBytes: outputsOf(kernel).map((output) => storeTraffic(output, tile, machine)), ...sumsFrom, ...lookups, tailCycles: Math.ceil(vectorCycles / tiles) + 2 * machine.vector.latencyCycles,
@@ -118,7 +118,7 @@ function engineCycles(kernel: Kernel, tile: readonly number[], operands: readonl
 }
 
 /** Cycles of the elementwise passes over one tile of results. */
-function epilogueCycles({ results, parallel }: Kernel, tile: readonly number[], operands: readonly Operand[], machine: Machine): number {
+function resultCycles({ results, parallel }: Kernel, tile: readonly number[], operands: readonly Operand[], machine: Machine): number {
   return results.reduce((sum, { chain, output }) => {
     const target = output?.direct === true ? directStrides(output) : denseStrides(tile, parallel, bytesOf(chain.dtype));
     const strides = [...chain.streams.map((access) => operandStrides(streamOperand(operands, access))), target];

@@ -81,9 +81,9 @@ export function residency(access: Access, levels: readonly Level[], scope: reado
   return { dependent, free, optional: others.filter((level) => !free.includes(level)) };
 }
 
-/** Levels around an operand's load: engine operands sit inside the reduced loops, epilogue operands outside; panels never. */
+/** Levels around an operand's load: engine operands sit inside the reduced loops, those of the results outside; panels never. */
 export function scopeOf(role: Operand["role"], levels: readonly Level[]): number[] {
-  return levels.map((_, i) => i).filter((i) => levels[i]!.kind === "parallel" || (levels[i]!.kind === "reduced" && role !== "epilogue"));
+  return levels.map((_, i) => i).filter((i) => levels[i]!.kind === "parallel" || (levels[i]!.kind === "reduced" && role !== "result"));
 }
 
 export function makeOperand(role: Operand["role"], access: Access, tile: readonly number[], levels: readonly Level[], keep: boolean, order: readonly number[], slots: number): Operand {
@@ -99,7 +99,7 @@ export function operandOf(role: Operand["role"], access: Access, box: Box, level
 
 /** The operand of a stream of a result. */
 export function streamOperand(operands: readonly Operand[], access: Access): Operand {
-  return operands.find((operand) => operand.role === "epilogue" && sameAccess(operand.access, access)) ?? internal(`${access.tensor.name} is no operand`);
+  return operands.find((operand) => operand.role === "result" && sameAccess(operand.access, access)) ?? internal(`${access.tensor.name} is no operand`);
 }
 
 /** How often the operand is loaded. */
