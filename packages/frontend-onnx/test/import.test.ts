@@ -62,6 +62,16 @@ describe("inputs, parameters and constants", () => {
     expect(importModel(bytes, { batch: 7 }).outputs[0]!.type.shape).toEqual([7, 6]);
   });
 
+  test("a slice up to the largest integer, given as a list of integers", () => {
+    const end = node("Constant", [], ["end"], { value_ints: [] });
+    // The largest integer as protobufjs writes it.
+    Object.assign(end.attribute![0]!, { ints: [{ low: -1, high: 0x7fffffff, unsigned: false }] });
+    const bytes = modelBytes({
+      nodes: [end, node("Slice", ["x", "one", "end"], ["y"])], inputs: [info("x", "f32", [4])], outputs: [info("y", "f32")], initializers: { one: i64([1]) },
+    });
+    expect(importModel(bytes).outputs[0]!.type.shape).toEqual([3]);
+  });
+
   test("what must be known and is not gives E0206, unless it is settled by an option", () => {
     const bytes = modelBytes({
       nodes: [node("Reshape", ["x", "shape"], ["y"])], inputs: [info("x", "f32", [6]), info("shape", "i64", [2])], outputs: [info("y", "f32")],

@@ -67,7 +67,12 @@ export class Attributes {
   }
 
   ints(name: string): number[] | undefined {
-    return this.#get(name, attributeTypes.ints, "a list of integers")?.ints?.map((value) => longToNumber(value)) ?? (this.#byName.has(name) ? [] : undefined);
+    return this.bigints(name)?.map(Number);
+  }
+
+  /** Every bit: the largest integer, which exporters write for "to the end", is no number. */
+  bigints(name: string): bigint[] | undefined {
+    return this.#get(name, attributeTypes.ints, "a list of integers")?.ints?.map(longToBigInt) ?? (this.#byName.has(name) ? [] : undefined);
   }
 
   floats(name: string): number[] | undefined {

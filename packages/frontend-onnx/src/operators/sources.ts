@@ -27,12 +27,12 @@ function constantValue(c: Call): Tensor {
     case "value_float": return tensor("f32", [], [attributes.float("value_float", 0)]);
     case "value_floats": return listOf("f32", attributes.floats("value_floats") ?? []);
     case "value_int": return tensor("i64", [], [attributes.bigint("value_int") ?? 0n]);
-    case "value_ints": return listOf("i64", attributes.ints("value_ints") ?? []);
+    case "value_ints": return listOf("i64", attributes.bigints("value_ints") ?? []);
     default: return fail("E0207", `a constant by ${given[0]}`, { attribute: given[0] ?? "" });
   }
 }
 
-const listOf = (dtype: "f32" | "i64", values: readonly number[]): Tensor => tensor(dtype, [values.length], values);
+const listOf = (dtype: "f32" | "i64", values: readonly (number | bigint)[]): Tensor => tensor(dtype, [values.length], values);
 
 function constantOfShape(c: Call): Value {
   const value = c.attributes.tensor("value") ?? tensor("f32", [], [0]);
