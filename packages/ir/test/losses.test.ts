@@ -25,6 +25,17 @@ function expectConsistent(loss: Graph, scores: Tensor, target: Tensor): void {
   closed.forEach((value, i) => expect(value).toBeCloseTo(derived[i]!, 12));
 }
 
+/** Loss, each number of the gradient and of H v in float32 against float64, relative to the number itself. */
+function expectExact(loss: (dtype: "f32" | "f64") => Graph, shape: readonly number[], scores: readonly number[], target: (dtype: "f32" | "f64") => Tensor, v: readonly number[]): void {
+  const graph = (dtype: "f32" | "f64"): Graph => verifyGraph(jvp(loss(dtype), { wrt: ["scores"], of: ["gradient"] }));
+  const inputs = (dtype: "f32" | "f64"): Tensors => new Map([["scores", tensor(dtype, shape, scores)], ["target", target(dtype)], ["d.scores", tensor(dtype, shape, v)]]);
+  const [got, exact] = [evaluate(graph("f32"), inputs("f32"), "device"), evaluate64(graph("f64"), inputs("f64"))];
+  for (const name of ["loss", "gradient", "d.gradient"]) {
+    const wanted = numbersOf(exact.get(name)!);
+    numbersOf(got.get(name)!).forEach((value, i) => expect(Math.abs(value - wanted[i]!), `${name}[${i}]: ${value}, not ${wanted[i]!}`).toBeLessThanOrEqual(1e-6 * Math.abs(wanted[i]!)));
+  }
+}
+
 const z = tensor64([2, 3], [1, 2, 3, -0.5, 0.25, 4]);
 
 describe("squared error", () => {
@@ -56,6 +67,10 @@ describe("binary cross-entropy", () => {
     expect(loss).toBeCloseTo(value, 12);
     expect(derivative).toBeCloseTo(slope, 12);
     expect(curvature(binaryCrossEntropy(f64(1)), tensor64([1], [score]), tensor64([1], [t]), [1])[0]).toBeCloseTo(second, 11);
+  });
+  test.each([[-20, 0], [-20, 1], [20, 0], [20, 1], [3, 0.25], [-3, 0.25]])("nothing cancels in float32 at z = %f, t = %f", (score, t) => {
+    const loss = (dtype: "f32" | "f64"): Graph => binaryCrossEntropy({ dtype, shape: [1] });
+    expectExact(loss, [1], [score], (dtype) => tensor(dtype, [1], [t]), [1]);
   });
   test("a masked logit is certain", () => {
     expect(numbers(-Infinity, 0)).toEqual([0, 0]);
@@ -121,6 +136,17 @@ describe("cross-entropy", () => {
       numbersOf(got.get("gradient")!).forEach((x) => expect(x).toBeCloseTo(0, 12));
       curvature(loss, scores, target, [1, 1, 1]).forEach((x) => expect(x).toBeCloseTo(0, 12));
     }
+  });
+  test.each([["right", 1], ["wrong", 0]])("nothing cancels in float32 where nearly all probability is at one class, which is %s", (_which, right) => {
+    const hot = [0, 1, 2, 3].map((c) => (c === right ? 1 : 0));
+    for (const targetOf of [() => tensor("i64", [1], [right]), (dtype: "f32" | "f64") => tensor(dtype, [1, 4], hot)]) {
+      const loss = (dtype: "f32" | "f64"): Graph => crossEntropy({ scores: { dtype, shape: [1, 4] }, target: targetOf(dtype) });
+      expectExact(loss, [1, 4], [1, 13, -2.5, 0.5], targetOf, [0.75, -1.5, 1, 0.25]);
+      expectConsistent(loss("f64"), tensor64([1, 4], [1, 13, -2.5, 0.5]), targetOf("f64"));
+    }
+  });
+  test("several largest logits", () => {
+    for (const scores of [tensor64([1, 3], [2, 2, -9]), tensor64([1, 3], [2, 2, 2])]) expectConsistent(crossEntropy({ scores: f64(1, 3), target: i64(1) }), scores, tensor("i64", [1], [1]));
   });
   test("classes on the last axis", () => {
     const target = tensor("i32", [1, 2], [2, 0]);

@@ -5,9 +5,9 @@
 import { elementCount, fail, formatType, isFloat, sameShape, tensor, type Tensor, type TensorType } from "@systole/base";
 import type { GraphBuilder } from "../builder.ts";
 import type { Graph, Value } from "../graph.ts";
-import { binary, filled, mul, neg, select, spreadOver, sub, sumOver, unary, zeros } from "../primitives/emit.ts";
+import { binary, div, filled, mul, neg, numberLike, select, spreadOver, sub, sumOver, unary, zeros } from "../primitives/emit.ts";
 import { without } from "../primitives/strided.ts";
-import { buildLoss, likeScores, weighted, type LossParts, type LossTypes } from "./loss.ts";
+import { buildLoss, likeScores, oneMinus, weighted, type LossParts, type LossTypes } from "./loss.ts";
 
 /** The target: class numbers (i32 or i64, without the axis of the classes), or one number for each score (one-hot or soft). */
 export interface CrossEntropyOptions extends LossTypes {
@@ -56,24 +56,44 @@ export function checkClassNumbers(target: Tensor, classes: number, ignoreIndex?:
   });
 }
 
-/** Softmax and its logarithm. Shifting by the maximum changes neither, so the shift counts as fixed. */
-function softmaxParts(b: GraphBuilder, x: Value, axis: number): { readonly p: Value; readonly logP: Value } {
+interface Softmax {
+  readonly p: Value;
+  /** 1 - p. */
+  readonly q: Value;
+  readonly logP: Value;
+}
+
+/**
+ * Softmax so that nothing cancels where one class has nearly all of the probability. Then the loss is -log(1 - others), the gradient at a class that is right is -others, and
+ * curvature is p others, where others is the probability of the other classes: summed up without the largest, in tangents too. Several largest ones are all missing
+ * there, but none of them has more than half. Shifting by the largest logit changes nothing, so the shift counts as fixed.
+ */
+function softmaxOf(b: GraphBuilder, x: Value, axis: number): Softmax {
   const { shape } = x.type;
-  const top = b.apply("stop_gradient", [b.apply("reduce", [x], { kind: "max", axes: [axis], order: "sequential" })], {});
-  const shifted = sub(b, x, spreadOver(b, top, shape, [axis]));
+  const along = (value: Value): Value => spreadOver(b, value, shape, [axis]);
+  const top = along(b.apply("stop_gradient", [b.apply("reduce", [x], { kind: "max", axes: [axis], order: "sequential" })], {}));
+  const shifted = sub(b, x, top);
   const powers = unary(b, "exp", shifted);
   const sum = sumOver(b, powers, [axis]);
-  return { p: binary(b, "div", powers, spreadOver(b, sum, shape, [axis])), logP: sub(b, shifted, spreadOver(b, unary(b, "log", sum), shape, [axis])) };
+  const others = div(b, sumOver(b, select(b, binary(b, "eq", x, top), zeros(b, x.type), powers), [axis]), sum);
+  const share = div(b, powers, along(sum));
+  const isLarge = binary(b, "gt", share, numberLike(b, share, 0.5));
+  const byOthers = (large: Value, small: Value): Value => select(b, isLarge, along(large), small);
+  return {
+    p: byOthers(oneMinus(b, others), share),
+    q: byOthers(others, oneMinus(b, share)),
+    logP: byOthers(unary(b, "log1p", neg(b, others)), sub(b, shifted, along(unary(b, "log", sum)))),
+  };
 }
 
 function againstNumbers(b: GraphBuilder, x: Value, target: Value, axis: number, options: CrossEntropyOptions): LossParts {
   const { shape } = x.type;
-  const { p, logP } = softmaxParts(b, x, axis);
+  const { p, q, logP } = softmaxOf(b, x, axis);
   const classOf = b.apply("iota", [], { dtype: target.type.dtype, shape, axis });
   const chosen = binary(b, "eq", spreadOver(b, target, shape, [axis]), classOf);
   const pick = (values: Value): Value => sumOver(b, select(b, chosen, values, zeros(b, x.type)), [axis]);
   const score = neg(b, pick(logP));
-  const gradient = sub(b, p, b.apply("convert", [chosen], { dtype: x.type.dtype }));
+  const gradient = select(b, chosen, neg(b, q), p);
   const weight = weightOfPlaces(b, x, target, axis, pick, options);
   if (weight === undefined) return { terms: score, gradient };
   return { terms: weighted(b, weight, score), gradient: mul(b, gradient, spreadOver(b, weight, shape, [axis])), weight };
@@ -98,8 +118,8 @@ function againstDistribution(b: GraphBuilder, x: Value, target: Value, axis: num
   if (isFloat(target.type.dtype) && target.type.dtype !== x.type.dtype) fail("E0207", `${name}: a target of ${formatType(target.type)} for scores of ${formatType(x.type)}`);
   const given = likeScores(b, name, x, target);
   const t = weights === undefined ? given : mul(b, given, classWeights(b, x, axis, weights));
-  const { p, logP } = softmaxParts(b, x, axis);
+  const { p, q, logP } = softmaxOf(b, x, axis);
   const terms = neg(b, sumOver(b, weighted(b, t, logP), [axis]));
   const mass = spreadOver(b, sumOver(b, t, [axis]), shape, [axis]);
-  return { terms, gradient: sub(b, mul(b, mass, p), t) };
+  return { terms, gradient: sub(b, mul(b, sub(b, mass, t), p), mul(b, t, q)) };
 }
