@@ -7,7 +7,7 @@ import type { GraphBuilder } from "../builder.ts";
 import type { Graph, Value } from "../graph.ts";
 import { binary, div, filled, mul, neg, numberLike, select, spreadOver, sub, sumOver, unary, zeros } from "../primitives/emit.ts";
 import { without } from "../primitives/strided.ts";
-import { buildLoss, likeScores, oneMinus, weighted, type LossParts, type LossTypes } from "./loss.ts";
+import { buildLoss, likeScores, weighted, type LossParts, type LossTypes } from "./loss.ts";
 
 /** The target: class numbers (i32 or i64, without the axis of the classes), or one number for each score (one-hot or soft). */
 export interface CrossEntropyOptions extends LossTypes {
@@ -57,10 +57,9 @@ export function checkClassNumbers(target: Tensor, classes: number, ignoreIndex?:
 }
 
 interface Softmax {
-  readonly p: Value;
-  /** 1 - p. */
-  readonly q: Value;
   readonly logP: Value;
+  /** mass p - t. */
+  readonly less: (t: Value, mass: Value) => Value;
 }
 
 /**
@@ -76,24 +75,22 @@ function softmaxOf(b: GraphBuilder, x: Value, axis: number): Softmax {
   const powers = unary(b, "exp", shifted);
   const sum = sumOver(b, powers, [axis]);
   const others = div(b, sumOver(b, select(b, binary(b, "eq", x, top), zeros(b, x.type), powers), [axis]), sum);
-  const share = div(b, powers, along(sum));
-  const isLarge = binary(b, "gt", share, numberLike(b, share, 0.5));
-  const byOthers = (large: Value, small: Value): Value => select(b, isLarge, along(large), small);
+  const p = div(b, powers, along(sum));
+  const isLarge = binary(b, "gt", p, numberLike(b, p, 0.5));
   return {
-    p: byOthers(oneMinus(b, others), share),
-    q: byOthers(others, oneMinus(b, share)),
-    logP: byOthers(unary(b, "log1p", neg(b, others)), sub(b, shifted, along(unary(b, "log", sum)))),
+    logP: select(b, isLarge, along(unary(b, "log1p", neg(b, others))), sub(b, shifted, along(unary(b, "log", sum)))),
+    less: (t, mass) => select(b, isLarge, sub(b, sub(b, mass, t), mul(b, mass, along(others))), sub(b, mul(b, mass, p), t)),
   };
 }
 
 function againstNumbers(b: GraphBuilder, x: Value, target: Value, axis: number, options: CrossEntropyOptions): LossParts {
   const { shape } = x.type;
-  const { p, q, logP } = softmaxOf(b, x, axis);
+  const { logP, less } = softmaxOf(b, x, axis);
   const classOf = b.apply("iota", [], { dtype: target.type.dtype, shape, axis });
   const chosen = binary(b, "eq", spreadOver(b, target, shape, [axis]), classOf);
   const pick = (values: Value): Value => sumOver(b, select(b, chosen, values, zeros(b, x.type)), [axis]);
   const score = neg(b, pick(logP));
-  const gradient = select(b, chosen, neg(b, q), p);
+  const gradient = less(b.apply("convert", [chosen], { dtype: x.type.dtype }), numberLike(b, x, 1));
   const weight = weightOfPlaces(b, x, target, axis, pick, options);
   if (weight === undefined) return { terms: score, gradient };
   return { terms: weighted(b, weight, score), gradient: mul(b, gradient, spreadOver(b, weight, shape, [axis])), weight };
@@ -118,8 +115,8 @@ function againstDistribution(b: GraphBuilder, x: Value, target: Value, axis: num
   if (isFloat(target.type.dtype) && target.type.dtype !== x.type.dtype) fail("E0207", `${name}: a target of ${formatType(target.type)} for scores of ${formatType(x.type)}`);
   const given = likeScores(b, name, x, target);
   const t = weights === undefined ? given : mul(b, given, classWeights(b, x, axis, weights));
-  const { p, q, logP } = softmaxOf(b, x, axis);
+  const { logP, less } = softmaxOf(b, x, axis);
   const terms = neg(b, sumOver(b, weighted(b, t, logP), [axis]));
   const mass = spreadOver(b, sumOver(b, t, [axis]), shape, [axis]);
-  return { terms, gradient: sub(b, mul(b, sub(b, mass, t), p), mul(b, t, q)) };
+  return { terms, gradient: less(t, mass) };
 }
