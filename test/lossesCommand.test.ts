@@ -65,6 +65,18 @@ describe("differentiate", () => {
     expect(refused.err).toMatch(message);
   });
 
+  it("NaN is refused where it stands: in input, target and direction, not behind a mask", () => {
+    const spoilt = (t: Tensor, at: number): Tensor => ({ ...t, data: Float32Array.from(t.data as Float32Array, (value, i) => (i === at ? NaN : value)) });
+    const refusal = (given: Tensor, wanted: Tensor, direction: Tensor, ...more: readonly string[]): string =>
+      systole("differentiate", outside, "--batch", `${samples}`, "--input", `x=${npy(given)}`, "--loss", "squared-error", "--target", npy(wanted), "--vector", npz({ "v/w1": direction }), ...more, "-o", out).err;
+    const [scores, v] = [wave([samples, 3], 8), wave([4, 5], 7)];
+    expect(refusal(spoilt(x, 30), scores, v)).toMatch(/E0602: element 30 is NaN, in sample 7\n.*"x"/);
+    expect(refusal(spoilt(x, 30), scores, v, "--sample-axis", "x=1")).toMatch(/E0602: element 30 is NaN, in sample 2\n/);
+    expect(refusal(x, spoilt(scores, 10), v)).toMatch(/E0602: element 10 is NaN, in sample 3\n.*"target"/);
+    expect(refusal(x, scores, spoilt(v, 6))).toMatch(/E0602: element 6 of "v\/w1" is NaN/);
+    expect(refusal(x, spoilt(scores, 0), v, "--target-mask", npy(mask))).not.toMatch(/E0602/);
+  });
+
   it("a mask is an ignored class", () => {
     const without = { ...target, data: target.data.map((value: number | bigint, i: number) => (mask.data[i] === 0 ? -100n : value)) as BigInt64Array };
     expectSame(results(outside, "--loss", "z=cross-entropy", "--target", `z=${npy(target)}`, "--target-mask", npy(mask)), results(outside, "--loss", "cross-entropy", "--target", npy(without), "--ignore-index", "-100"));

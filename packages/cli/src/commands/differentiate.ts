@@ -36,7 +36,8 @@ export function differentiateCommand(terminal: Terminal, path: string, flags: Di
   const choice = lossChoice(flags);
   const ofLosses = readLossInputs(choice, flags);
   const given = readInputs(flags.input);
-  given.forEach(refuseNaN);
+  refuseNaN(given, flags);
+  refuseNaN(unmaskedTargets(choice, ofLosses), flags);
   const direction = flags.vector === undefined ? undefined : readNpz(flags.vector);
   const start = terminal.now();
   const derivatives = differentiate(readBytes(path), machine, {
@@ -93,13 +94,27 @@ function residualReport({ residuals, keptBytes }: Derivatives): ResidualReport {
   return { count: residuals.length, bytes: residualBytes(residuals), keptBytes, nodes: [...nodes.values()] };
 }
 
-/** A NaN in the input would make every result NaN: say where it stands instead. */
-function refuseNaN({ name, tensor }: GivenTensor): void {
-  if (!isFloat(tensor.dtype)) return;
-  const at = (tensor.data as Float32Array).findIndex((x) => Number.isNaN(x));
-  if (at < 0) return;
-  const perSample = tensor.shape.slice(1).reduce((a, b) => a * b, 1);
-  fail("E0602", `element ${at} is NaN, in sample ${Math.floor(at / Math.max(1, perSample))}`, name === undefined ? {} : { value: name });
+/** Behind a mask a target may hold anything. */
+function unmaskedTargets(choice: LossChoice, ofLosses: ReadonlyMap<string, Tensor>): GivenTensor[] {
+  return lossInputs(choice).flatMap(({ target, mask }) => {
+    const tensor = target === undefined || (mask !== undefined && ofLosses.has(mask)) ? undefined : ofLosses.get(target);
+    return tensor === undefined ? [] : [{ name: target, tensor }];
+  });
+}
+
+/** A NaN in input or target would make every result NaN: say where it stands instead. */
+function refuseNaN(given: readonly GivenTensor[], { sampleAxis }: Pick<DifferentiateFlags, "sampleAxis">): void {
+  for (const { name, tensor } of given) {
+    const at = firstNaN(tensor);
+    if (at < 0) continue;
+    const axis = name === undefined ? 0 : (sampleAxis?.[name] ?? 0);
+    const sample = Math.floor(at / Math.max(1, elementCount(tensor.shape.slice(axis + 1)))) % Math.max(1, tensor.shape[axis] ?? 1);
+    fail("E0602", `element ${at} is NaN, in sample ${sample}`, name === undefined ? {} : { value: name });
+  }
+}
+
+function firstNaN({ dtype, data }: Tensor): number {
+  return isFloat(dtype) ? (data as Float32Array).findIndex((x) => Number.isNaN(x)) : -1;
 }
 
 function bindInputs(derivatives: Derivatives, given: readonly GivenTensor[], ofLosses: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
@@ -130,6 +145,8 @@ function chosenDirection(terminal: Terminal, derivatives: Derivatives, tensors: 
     const type = parameterType(derivatives, name);
     const tensor = tensors.get(`v/${name}`) ?? { ...type, data: new Float32Array(elementCount(type.shape)) };
     if (!sameShape(tensor.shape, type.shape)) fail("E0602", `"v/${name}" is ${formatType(tensor)}, the parameter ${formatType(type)}`, { file });
+    const at = firstNaN(tensor);
+    if (at >= 0) fail("E0602", `element ${at} of "v/${name}" is NaN`, { file });
     return [name, tensor.dtype === "f32" ? tensor : { dtype: "f32" as const, shape: tensor.shape, data: Float32Array.from(tensor.data as ArrayLike<number>, Number) }];
   }));
 }

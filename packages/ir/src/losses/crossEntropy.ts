@@ -28,10 +28,15 @@ export function crossEntropy(options: CrossEntropyOptions): Graph {
   const classes = scores.shape[axis]!;
   if (options.weights !== undefined) checkClassWeights(options.weights, classes);
   const numbers = isClassNumbers(target, scores, axis);
-  if (!numbers && !sameShape(target.shape, scores.shape)) fail("E0203", `${name}: a target of ${formatType(target)} for scores of ${formatType(scores)}`);
+  if (!numbers && !sameShape(target.shape, scores.shape)) refuseTarget(target, scores, axis);
   if (!numbers && options.ignoreIndex !== undefined) fail("E0203", `${name}: ignore_index needs class numbers, the target is ${formatType(target)}`);
   const parts = numbers ? againstNumbers : againstDistribution;
   return buildLoss({ name, classAxis: axis, mean: "places", parts: (b, x, t) => parts(b, x, t, axis, options) }, options);
+}
+
+function refuseTarget(target: TensorType, scores: TensorType, axis: number): never {
+  const places = without(scores.shape, [axis]).join(",");
+  return fail("E0203", `${name}: a target of ${formatType(target)} for scores of ${formatType(scores)}`, {}, [`wanted: class numbers i64[${places}] or i32[${places}], or one number for each score ${formatType(scores)}`]);
 }
 
 /** Whether the target holds class numbers, and not one number for each score. */
