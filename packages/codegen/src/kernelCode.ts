@@ -7,7 +7,7 @@
  */
 import { dtypeNames, internal, isFloat, elementwiseNames, type Dtype } from "@systole/base";
 import { reductionNames, type Instruction } from "@systole/isa";
-import { initialOf, isPlain, streamOperand, type Access, type Chain, type Engine, type Operand, type PlacedTensor, type Source, type TiledKernel } from "@systole/scheduler";
+import { initialOf, isFetch, isPlain, streamOperand, type Access, type Chain, type Engine, type Operand, type PlacedTensor, type Source, type TiledKernel } from "@systole/scheduler";
 import { gatherCode, scatterCode } from "./lookups.ts";
 import { maskOf } from "./registers.ts";
 import { TensorPlaces } from "./tensorPlaces.ts";
@@ -66,7 +66,7 @@ class KernelWriter {
     const { kernel, sums } = this.#t;
     const { engine } = kernel;
     switch (engine.kind) {
-      case "none": return { engine: [], out: this.#results() };
+      case "none": return { engine: [], out: isFetch(kernel) ? this.#fetch() : this.#results() };
       case "contraction": {
         const made = { buffer: sums ?? internal("a contraction has sums"), dtype: "f32" as const };
         return { engine: [this.#gemm(engine, made)], out: this.#results(made) };
@@ -79,6 +79,15 @@ class KernelWriter {
       case "gather": return gatherCode(this.#at, this.#store(0));
       case "scatter": return { engine: [], out: scatterCode(this.#at) };
     }
+  }
+
+  /** Straight into the tensor's place. */
+  #fetch(): Instruction[] {
+    const { kernel } = this.#t;
+    const { chain, output } = kernel.results[0]!;
+    const dims = this.#at.dims(0, kernel.parallel);
+    const space = this.#at.space(dims);
+    return [{ op: "ld", target: this.#at.tensor(output!, space, dims), source: this.#at.tensor(chain.streams[0]!, space, dims), fill: 0, first: 0, last: 0 }];
   }
 
   #gemm({ classes }: Contraction, sums: Tiles): Instruction {

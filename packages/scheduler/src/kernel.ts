@@ -107,6 +107,13 @@ export interface Kernel {
   readonly multiplies?: true;
 }
 
+/** A copy from external memory to the place of a tensor in the data cache: one load, and nothing else. */
+export function isFetch({ engine, results: [first, ...others] }: Kernel): boolean {
+  if (engine.kind !== "none" || first === undefined || others.length > 0 || first.chain.stages.length > 0) return false;
+  const [from] = first.chain.streams;
+  return first.output?.direct === true && from !== undefined && from.tensor.memory !== "cache" && !from.coordinates.some(({ padded }) => padded);
+}
+
 /** Results that wait for earlier ones of the same tile. */
 export function waitingResults({ results }: Kernel): number {
   return results.filter(({ chain }) => chain.stages.some(({ sources }) => sources.some(({ kind }) => kind === "result"))).length;

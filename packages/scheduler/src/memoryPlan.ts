@@ -5,7 +5,7 @@
  */
 import { byteCount, fail } from "@systole/base";
 import type { Machine } from "@systole/isa";
-import { accessesOf, type Kernel, type ScheduledTensor } from "./kernel.ts";
+import { accessesOf, isFetch, type Kernel, type ScheduledTensor } from "./kernel.ts";
 import type { Buffer, PlacedTensor, TiledKernel } from "./schedule.ts";
 import { align } from "./tiling/operand.ts";
 
@@ -71,8 +71,10 @@ export function lifetimesOf(tensors: readonly ScheduledTensor[], kernels: readon
 
 /** Gives every buffer of every kernel its address, in the data cache below `room`. */
 export function planOnChip(kernels: readonly TiledKernel[], machine: Machine, room: (position: number) => number = () => machine.dataCache.bytes): TiledKernel[] {
+  let turn = 0;
   return kernels.map((tiled, position) => {
-    const fromTop = position % 2 === 1;
+    const fromTop = turn % 2 === 1;
+    if (!isFetch(tiled.kernel)) turn++;
     const take = (capacity: number) => {
       let used = 0;
       return (buffer: Buffer): Buffer => {

@@ -1,6 +1,6 @@
 /** @file The schedule as text: memory plan, then each kernel as its loop nest. */
 import { formatType } from "@systole/base";
-import { initialOf, type Access, type Chain, type Source } from "./kernel.ts";
+import { initialOf, isFetch, type Access, type Chain, type Source } from "./kernel.ts";
 import type { Buffer, Operand, Schedule, TiledKernel } from "./schedule.ts";
 
 export function printSchedule(schedule: Schedule): string {
@@ -50,6 +50,7 @@ export function printKernel(tiled: TiledKernel): string[] {
   if (tiled.levels.some((l) => l.kind === "reduced")) open("panel");
   else depth += tiled.levels.filter((l) => l.kind === "panel").length;
   kernel.results.forEach(({ chain, output }, i) => {
+    if (isFetch(kernel)) say(`load ${printAccess(chain.streams[0]!, tiled)}`);
     if (kernel.results.length > 1) say(`result ${i}:`);
     printChain(chain, tiled).forEach(say);
     if (output !== undefined) say(output.direct === true ? `written in place ${printAccess(output, tiled)}` : `store ${printBuffer(tiled.staging[i]!)} -> ${printAccess(output, tiled)}`);

@@ -16,13 +16,14 @@ export interface Residents {
   readonly room: readonly number[];
 }
 
-/** `tiled`: every kernel as if nothing stayed. `bytesOf` gives a tensor's room. */
-export function planResidents(tensors: readonly ScheduledTensor[], tiled: readonly TiledKernel[], machine: Machine, bytesOf: (life: Lifetime) => number): Residents {
+/** `tiled`: every kernel as if nothing stayed. `bytesOf` gives a tensor's room; `fetched` are copies of what lies outside, whose kernels need no room. */
+export function planResidents(tensors: readonly ScheduledTensor[], tiled: readonly TiledKernel[], machine: Machine, bytesOf: (life: Lifetime) => number, fetched: ReadonlySet<ScheduledTensor>): Residents {
   const capacity = machine.dataCache.bytes;
-  const needs = tiled.map((one) => cacheBytes(one, 2));
+  const fetches = ({ kernel }: TiledKernel) => outputsOf(kernel).some(({ tensor }) => fetched.has(tensor));
+  const needs = tiled.map((one) => (fetches(one) ? 0 : cacheBytes(one, 2)));
   const room = tiled.map(() => capacity);
   const placed: (Lifetime & { readonly address: number })[] = [];
-  for (const { life } of candidatesOf(tensors, tiled, machine, bytesOf)) {
+  for (const { life } of candidatesOf(tensors, tiled, machine, bytesOf, fetches)) {
     const address = highestFree(life, placed, capacity);
     const fits = address !== undefined && needs.every((bytes, position) => position < life.first || position > life.last || bytes <= address);
     if (!fits) continue;
@@ -47,10 +48,10 @@ interface Candidate {
 const leastPart = 1 / 64;
 const leastPartOfAll = 1 / 4096;
 
-function candidatesOf(tensors: readonly ScheduledTensor[], tiled: readonly TiledKernel[], machine: Machine, bytesOf: (life: Lifetime) => number): readonly Candidate[] {
-  const all = tiled.reduce((sum, { predicted }) => sum + predicted.cycles, 0);
+function candidatesOf(tensors: readonly ScheduledTensor[], tiled: readonly TiledKernel[], machine: Machine, bytesOf: (life: Lifetime) => number, fetches: (tiled: TiledKernel) => boolean): readonly Candidate[] {
+  const all = tiled.reduce((sum, one) => (fetches(one) ? sum : sum + one.predicted.cycles), 0);
   return lifetimesOf(tensors.filter(({ kind }) => kind === "temporary"), tiled.map(({ kernel }) => kernel)).flatMap((life) => {
-    const users = tiled.slice(life.first, life.last + 1).filter(({ kernel }) => accessesOf(kernel).some((access) => access.tensor === life.tensor));
+    const users = tiled.slice(life.first, life.last + 1).filter((one) => !fetches(one) && accessesOf(one.kernel).some((access) => access.tensor === life.tensor));
     const saved = users.reduce((sum, user) => sum + savedCycles(user, life.tensor, machine), 0);
     const spent = users.reduce((sum, { predicted }) => sum + predicted.cycles, 0);
     return saved < Math.max(leastPart * spent, leastPartOfAll * all) ? [] : [{ life: { ...life, bytes: bytesOf(life) }, benefit: saved / bytesOf(life) }];

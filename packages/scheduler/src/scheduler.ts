@@ -4,6 +4,7 @@ import type { Machine } from "@systole/isa";
 import type { Graph } from "@systole/ir";
 import { collapseKernel, mapAccesses } from "./collapse.ts";
 import { withTables } from "./combinedRows.ts";
+import { withFetches, type WithFetches } from "./fetches.ts";
 import { formKernels } from "./form/form.ts";
 import { joinKernels } from "./join/join.ts";
 import { accessesOf, outputsOf, type Kernel, type ScheduledTensor } from "./kernel.ts";
@@ -38,12 +39,25 @@ interface Tiled extends Planned {
   readonly tiled: readonly TiledKernel[];
 }
 
-function plan(all: readonly ScheduledTensor[], kernels: readonly Kernel[], machine: Machine, search: TilingSearch): Planned {
+/** With fetches of what finds room in the data cache. */
+function plan(all: readonly ScheduledTensor[], formed: readonly Kernel[], machine: Machine, search: TilingSearch): Planned {
+  // What takes longer than the latency it saves had better come tile by tile; inputs of a batch have many sizes.
+  const mostBytes = machine.external.latencyCycles * machine.external.readBytesPerCycle;
+  let wanted = withFetches(all, formed, ({ kind, type }) => byteCount(type) <= mostBytes && (kind === "constant" || !search.isBatched));
+  for (;;) {
+    const planned = planWith(wanted, machine, search);
+    const chosen = new Set([...wanted.copies].flatMap(([copy, tensor]) => (planned.addresses.has(copy.id) ? [tensor] : [])));
+    if (chosen.size === wanted.copies.size) return planned;
+    wanted = withFetches(all, formed, (tensor) => chosen.has(tensor));
+  }
+}
+
+function planWith({ tensors: all, kernels, copies }: WithFetches, machine: Machine, search: TilingSearch): Planned {
   const used = new Set(kernels.flatMap((kernel) => accessesOf(kernel).map((access) => access.tensor.id)));
   const tensors = all.filter((t) => t.kind === "input" || t.kind === "output" || used.has(t.id));
   const alone = kernels.map((kernel) => search.representative(kernel));
-  const scaled = new Set(kernels.filter((kernel) => search.scales(kernel)).flatMap((kernel) => outputsOf(kernel).map(({ tensor }) => tensor)));
-  return { kernels, tensors, alone, ...planResidents(tensors, alone, machine, ({ tensor, bytes }) => (scaled.has(tensor) ? align(bytes * search.canonicalFactor) : bytes)) };
+  const scaled = new Set(kernels.filter((kernel) => search.scales(kernel)).flatMap((kernel) => outputsOf(kernel).map(({ tensor }) => tensor)).filter((tensor) => !copies.has(tensor)));
+  return { kernels, tensors, alone, ...planResidents(tensors, alone, machine, ({ tensor, bytes }) => (scaled.has(tensor) ? align(bytes * search.canonicalFactor) : bytes), new Set(copies.keys())) };
 }
 
 /** Kernels that stay as they are without residents keep their tiles; the others get new ones, in the room that is left. */

@@ -55,6 +55,11 @@ export class TilingSearch {
     return carriesBatch(kernel, this.#batch);
   }
 
+  /** Whether decisions have to hold for other batches too. */
+  get isBatched(): boolean {
+    return this.#batch >= 2;
+  }
+
   /** How much larger than the batch the canonical one is. */
   get canonicalFactor(): number {
     return this.#batch < 2 ? 1 : Math.max(canonicalBatch, this.#batch) / this.#batch;

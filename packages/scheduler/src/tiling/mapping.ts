@@ -1,7 +1,7 @@
 /** @file Tilings of everything that runs on the vector unit or the DMA alone: maps, reductions, scans, gathers, scatters. */
 import { bytesOf } from "@systole/base";
 import { limits, type Machine } from "@systole/isa";
-import { initialOf, isPlain, outputsOf, resultStreams, waitingResults, type Access, type Kernel } from "../kernel.ts";
+import { initialOf, isFetch, isPlain, outputsOf, resultStreams, waitingResults, type Access, type Kernel } from "../kernel.ts";
 import type { Level, Operand, TiledKernel } from "../schedule.ts";
 import { extentChoices, suffixTiles, type TilingContext } from "./choices.ts";
 import { boxTraffic, initialCycles, predict, storeTraffic } from "./cost.ts";
@@ -9,6 +9,10 @@ import { align, boxOf, bufferOf, externalOrder, kernelOrder, makeOperand, noBuff
 import { denseStrides, directStrides, operandStrides, passCycles } from "./vectorCost.ts";
 
 export function* mappingTilings(kernel: Kernel, machine: Machine, context: TilingContext): Generator<TiledKernel> {
+  if (isFetch(kernel)) {
+    yield fetchOf(kernel, machine);
+    return;
+  }
   const parallel = kernel.dims.slice(0, kernel.parallel).map((d) => d.extent);
   const reduced = kernel.dims.slice(kernel.parallel).map((d) => d.extent);
   const seen = new Set<string>();
@@ -22,6 +26,17 @@ export function* mappingTilings(kernel: Kernel, machine: Machine, context: Tilin
       if (tiled !== undefined) yield tiled;
     }
   }
+}
+
+/** All at once, and on no way through a tile. */
+function fetchOf(kernel: Kernel, machine: Machine): TiledKernel {
+  const [from] = kernel.results[0]!.chain.streams;
+  const tile = kernel.dims.map(({ extent }) => extent);
+  const readBytes = boxTraffic(from!, boxOf(from!, tile, externalOrder(from!)), machine);
+  const loadCycles = Math.ceil(readBytes / machine.external.readBytesPerCycle);
+  const predicted = { cycles: loadCycles + machine.external.latencyCycles, arrayCycles: 0, loadCycles, storeCycles: 0, vectorCycles: 0, readBytes, writeBytes: 0, boundBy: "load" } as const;
+  const choice = { tile, panelColumns: 0, dataflow: "weight-stationary", order: "rows-outer", keepX: false, keepW: false } as const;
+  return { kernel, choice, levels: [], tile, dataflow: "weight-stationary", panelColumns: 0, operands: [], sums: undefined, staging: [noBuffer([])], predicted };
 }
 
 /** A sum in ascending order continues from tile to tile; blocked sums, scans and arg reductions take a whole row at once. */
@@ -49,6 +64,7 @@ const mostPoints = 2 ** 24 - 1;
 
 /** The tiling with this tile; undefined where it does not fit. */
 export function realiseMapping(kernel: Kernel, machine: Machine, tile: readonly number[], context: TilingContext): TiledKernel | undefined {
+  if (isFetch(kernel)) return fetchOf(kernel, machine);
   const extent = (dim: number) => kernel.dims[dim]!.extent;
   const engine = kernel.engine;
   const levels: Level[] = kernel.dims.flatMap((_, dim) =>
