@@ -6,8 +6,9 @@ import { allocate, byteCount, fail, formatType, InputError, sameShape, type Tens
 import { limits, verifyImage, writeImage, type Image, type Machine, type MemoryName, type TensorSymbol } from "@systole/isa";
 import { Controller, memoryIsLeft, type Executable, type Observer } from "./controller.ts";
 import { boundOf, perUnit, type KernelCounters, type MutableKernelCounters } from "./counters.ts";
+import { isDecided } from "./decided.ts";
 import { DeviceFault } from "./faults.ts";
-import { Initialised, isDecided } from "./initialised.ts";
+import { Initialised } from "./initialised.ts";
 import { Memory, memoryOfDevice } from "./memory.ts";
 import type { JudgementView, Run, RunOptions } from "./run.ts";
 import { captureMemories, checkSnapshot, fingerprintOf, registersOf, restoreMemories, type Fingerprint, type Snapshot } from "./snapshot.ts";
@@ -26,7 +27,7 @@ export class Device {
   #memory: Memory | undefined;
   #ran = false;
   #fingerprint: Fingerprint | undefined;
-  /** Of a program that takes no decision, behind its first run. */
+  /** Behind the first run of a program that takes the same way in every run. */
   #checked: Initialised | undefined;
 
   /** Verifies the image; memory is taken at the first run with values. */
@@ -61,7 +62,7 @@ export class Device {
       if (!(error instanceof DeviceFault)) throw error;
       fail("E0501", error.message, controller.place(), [memoryIsLeft]);
     }
-    if (values !== undefined && isDecided(this.#executable.program)) {
+    if (values !== undefined && this.#checked === undefined && isDecided(this.#executable.program) && !values.initialised.dependsOnRows) {
       values.initialised.proved = true;
       this.#checked = values.initialised;
     }

@@ -6,7 +6,7 @@
  * at again, and an instruction is done with for good once the buffers of all its operands are written throughout.
  */
 import { bytesOf } from "@systole/base";
-import type { ResolvedGenerator, ResolvedProgram, ResolvedSpace, ResolvedStep, Start } from "@systole/isa";
+import type { ResolvedGenerator, ResolvedSpace, ResolvedStep, Start } from "@systole/isa";
 import { DeviceFault } from "./faults.ts";
 import { extentsOf, newPlacement, startAddress, startsAnew } from "./geometry.ts";
 import type { Memory } from "./memory.ts";
@@ -51,8 +51,10 @@ export class Initialised {
   /** One byte for each word: 1 if it was written. */
   readonly words: Readonly<Record<ChipMemory, Uint8Array>>;
   readonly #memory: Memory;
-  /** A run of a program that takes no decision reads and writes as the one before: what was checked once need not be checked again. */
+  /** Nothing can go wrong any more: another run of a program that takes the same way reads and writes as the one before. */
   proved = false;
+  /** Some look-up found rows of its table unwritten: with other row numbers it might have read them, or have written others. */
+  dependsOnRows = false;
   /** By instruction; null where nothing can go wrong any more. */
   readonly #accesses: (readonly Access[] | null | undefined)[] = [];
 
@@ -116,6 +118,8 @@ export class Initialised {
     const first = this.#memory.linear("cache", startAddress(step.index, step.indexSpace, indices));
     const rows = counts[0]!;
     const tableStart = start - stride * placement.starts[0]!;
+    counts[0] = step.rows;
+    this.dependsOnRows ||= !this.#isWritten(access, tableStart);
     counts[0] = 1;
     for (let k = 0; k < rows; k++) {
       const row = Number(list[(first + k * (step.index.strides[0] ?? 0)) / bytesOf(step.index.dtype)]);
@@ -130,6 +134,13 @@ export class Initialised {
     boxes.add(address);
   }
 
+  /** Whether the present box is written. */
+  #isWritten({ memory, generator }: Access, address: number): boolean {
+    let written = true;
+    forEachRun(counts, generator.strides, bytesOf(generator.dtype), address, (begin, end) => (written &&= firstUnwritten(this.words[memory], begin, end) === undefined));
+    return written;
+  }
+
   #isWhole({ memory, generator: { buffer } }: Access): boolean {
     return firstUnwritten(this.words[memory], buffer.base, buffer.base + buffer.slots * buffer.slotBytes) === undefined;
   }
@@ -142,21 +153,6 @@ export class Initialised {
     const at = firstUnwritten(this.words[memory], begin, end);
     if (at !== undefined) throw new DeviceFault(`read of uninitialised ${calledIn[memory]}: ${name} reads byte ${at}, which nothing has written since the start of the run`);
   }
-}
-
-/** Whether no value decides what is read and written on chip: no branch, no moving base, no look-up in a table on chip. */
-export function isDecided({ routines }: ResolvedProgram): boolean {
-  const decided = (step: ResolvedStep): boolean => {
-    switch (step.kind) {
-      case "branch":
-      case "converge": return false;
-      case "loop": return step.body.every(decided);
-      case "gather": return step.rowed.length === 0 && step.source.buffer.memory === "external";
-      case "scatter": return step.rowed.length === 0 && step.target.buffer.memory === "external";
-      default: return !("rowed" in step) || step.rowed.length === 0;
-    }
-  };
-  return routines.every(({ body }) => body.every(decided));
 }
 
 function boxesOf(access: Access, key: number): Set<number> {

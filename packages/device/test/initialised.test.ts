@@ -161,6 +161,41 @@ describe("the map of written words", () => {
   });
 });
 
+describe("a look-up in a table on chip", () => {
+  // Row numbers come from external memory, so that each run has its own; rows 0 and 1 of the table are written, or all of them.
+  const image = (rows: number, lookup: string) => imageOf(edge, program(`dim space=p3 index=0 extent=${rows}
+dim space=p3 index=1 extent=4
+agu id=a14 space=p3 buffer=b0 dtype=f32
+stride id=a14 index=0 s0=16 s1=4
+fill target=a14 value=1
+fill target=a1 value=2
+${lookup}`).replace("cache=0 bytes=64", "cache=0 bytes=16").replace("update routine=1", "io what=load external=0 cache=256 bytes=16\nupdate routine=1"),
+    [{ name: "rows", kind: "input", dtype: "i32", shape: [4], address: 0 }], 64, ["the kernel"]);
+  const gather = "gather target=a2 source=a10 index=a6 rows=4";
+  const scatter = "scatter target=a10 source=a1 index=a6 rows=4\ngather target=a2 source=a10 index=a6 rows=4";
+  const rows = (...numbers: number[]) => new Map([["rows", tensor("i32", [4], numbers)]]);
+
+  it("is checked in every run where it depends on the rows whether all that is read was written", () => {
+    const device = new Device(image(2, gather), edge);
+    device.run(rows(0, 1, 0, 1));
+    expect(faultOf(() => device.run(rows(0, 1, 2, 1)))?.message).toContain("source reads byte 32");
+    const scattered = new Device(image(1, `${scatter}\nst target=a3 source=a0`), edge);
+    scattered.run(rows(0, 1, 2, 3));
+    expect(faultOf(() => scattered.run(rows(0, 1, 2, 2)))?.message).toContain("source reads byte 48");
+  });
+
+  it("reads the rows of each run where the whole table was written before", () => {
+    for (const lookup of [gather, scatter]) {
+      const device = new Device(image(4, lookup), edge);
+      for (const numbers of [[0, 1, 0, 1], [3, 2, 2, 0]]) {
+        const again = device.run(rows(...numbers));
+        expect(again).toEqual(new Device(image(4, lookup), edge).run(rows(...numbers)));
+      }
+      expect(faultOf(() => device.run(rows(0, 4, 0, 0)))?.message).toContain("index out of range");
+    }
+  });
+});
+
 describe("a program that takes no decision", () => {
   it("is checked in its first run, and gives the same again without checks", () => {
     const image = matmulImage(edge, { size: [9, 7, 5], tile: [4, 4, 4] });
