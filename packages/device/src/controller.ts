@@ -13,6 +13,7 @@ import type { Snapshot } from "./snapshot.ts";
 import { maximumDepth, Submodules, type Frame } from "./submodules.ts";
 import { SymbolTraffic } from "./symbolTraffic.ts";
 import { MachineClock } from "./timing/machineClock.ts";
+import type { TimingTables } from "./timing/tables.ts";
 import { Trace } from "./trace.ts";
 import type { ComputeStep, ValueEngine } from "./valueEngine.ts";
 
@@ -23,6 +24,7 @@ export interface Executable {
   readonly symbols: readonly TensorSymbol[];
   /** What is known of branches, by the address of the instruction. */
   readonly branches: ReadonlyMap<number, BranchDebug>;
+  readonly tables: TimingTables;
 }
 
 /** What the device does at judgements. */
@@ -87,7 +89,7 @@ export class Controller {
     this.trace = options.maxTraceEvents === undefined ? undefined : new Trace(options.maxTraceEvents);
     this.traffic = new SymbolTraffic(executable.symbols);
     const romBytes = options.hardWired === true ? (executable.program.routines[0]?.length ?? 0) * limits.instructionBytes : 0;
-    this.clock = new MachineClock(machine, { address: executable.textAddress, romBytes }, this.traffic, this.trace);
+    this.clock = new MachineClock(machine, executable.tables, { address: executable.textAddress, romBytes }, this.traffic, this.trace);
     this.kernels = executable.kernels.map(() => newKernelCounters());
     this.#estimate = options.onProgress === undefined ? 0 : estimateWork(executable.program);
   }

@@ -12,6 +12,7 @@ import { Initialised } from "./initialised.ts";
 import { Memory, memoryOfDevice } from "./memory.ts";
 import type { JudgementView, Run, RunOptions } from "./run.ts";
 import { captureMemories, checkSnapshot, fingerprintOf, registersOf, restoreMemories, type Fingerprint, type Snapshot } from "./snapshot.ts";
+import { newTimingTables } from "./timing/tables.ts";
 import { ValueEngine } from "./valueEngine.ts";
 
 /** A tensor that was given to a run, as it lies in memory. */
@@ -39,7 +40,7 @@ export class Device {
       const routine = program.routines[branch.routine];
       return routine === undefined ? [] : [[routine.address + branch.instruction * limits.instructionBytes, branch] as const];
     }));
-    this.#executable = { program, textAddress: image.textAddress, kernels: image.debug.kernels, symbols: image.symbols, branches };
+    this.#executable = { program, textAddress: image.textAddress, kernels: image.debug.kernels, symbols: image.symbols, branches, tables: newTimingTables(machine) };
   }
 
   run(inputs: ReadonlyMap<string, Tensor>, options: RunOptions = {}): Run {

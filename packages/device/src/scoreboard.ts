@@ -6,7 +6,6 @@
  * On chip a buffer is dead once another one covers it (the verifier proves that), in external memory both may be in use:
  * such slots are aliases until the controller forgets its registers, and what happens to one happens to both.
  */
-import { internal } from "@systole/base";
 import type { MemoryName, ResolvedBuffer } from "@systole/isa";
 
 /** Bytes [begin, end) of one memory belong to `slot` at present. */
@@ -16,21 +15,53 @@ interface Owner {
   readonly slot: number;
 }
 
+/** The numbers of slots; they hold for as many runs as one likes. */
+export class SlotNumbers {
+  /** How many slots have a number. */
+  count = 0;
+  readonly #byPlace = new Map<string, number>();
+  readonly #byBuffer = new WeakMap<ResolvedBuffer, number>();
+
+  /** The number of slot 0; those of the others follow. */
+  firstOf(buffer: ResolvedBuffer): number {
+    let first = this.#byBuffer.get(buffer);
+    if (first === undefined) this.#byBuffer.set(buffer, (first = this.#ofPlace(buffer)));
+    return first;
+  }
+
+  #ofPlace({ memory, base, slotBytes, slots }: ResolvedBuffer): number {
+    const key = `${memory} ${base} ${slotBytes} ${slots}`;
+    let first = this.#byPlace.get(key);
+    if (first === undefined) {
+      this.#byPlace.set(key, (first = this.count));
+      this.count += slots;
+    }
+    return first;
+  }
+}
+
 export class Scoreboard {
   /** Per slot: when its content is complete, and when the last reader has finished. */
-  writeDone = new Float64Array(256);
-  readDone = new Float64Array(256);
+  writeDone: Float64Array<ArrayBuffer>;
+  readDone: Float64Array<ArrayBuffer>;
   /** Per slot: which unit wrote it last, as it was told; -1 where several or none did. */
-  writer = new Int8Array(256).fill(-1);
+  writer: Int8Array<ArrayBuffer>;
   /** Per slot: the epoch of its last declaration; an epoch ends when registers are forgotten. */
-  #declared = new Float64Array(256);
+  #declared: Float64Array<ArrayBuffer>;
   #epoch = 0;
   readonly #aliases = new Map<number, Set<number>>();
-  #count = 0;
-  readonly #firstSlot = new Map<ResolvedBuffer, number>();
-  readonly #byPlace = new Map<string, number>();
+  readonly #numbers: SlotNumbers;
   /** Per memory, disjoint and ascending. */
   readonly #owners: Record<MemoryName, Owner[]> = { external: [], cache: [], accumulator: [] };
+
+  constructor(numbers: SlotNumbers) {
+    this.#numbers = numbers;
+    const capacity = Math.max(256, numbers.count);
+    this.writeDone = new Float64Array(capacity);
+    this.readDone = new Float64Array(capacity);
+    this.writer = new Int8Array(capacity).fill(-1);
+    this.#declared = new Float64Array(capacity);
+  }
 
   /** The controller's registers are unset: buffers declared so far are in use no more. */
   forget(): void {
@@ -39,34 +70,32 @@ export class Scoreboard {
   }
 
   declare(buffer: ResolvedBuffer): void {
-    const first = this.#place(buffer);
-    for (let k = 0; k < buffer.slots; k++) this.#declared[first + k] = this.#epoch;
-    this.#firstSlot.set(buffer, first);
-    const end = buffer.base + buffer.slots * buffer.slotBytes;
-    const owners = this.#owners[buffer.memory];
-    const from = firstBehind(owners, buffer.base);
+    const { memory, base, slots, slotBytes } = buffer;
+    const first = this.#numbers.firstOf(buffer);
+    this.#fit();
+    for (let k = 0; k < slots; k++) this.#declared[first + k] = this.#epoch;
+    const end = base + slots * slotBytes;
+    const owners = this.#owners[memory];
+    const from = firstBehind(owners, base);
     let to = from;
-    while (to < owners.length && owners[to]!.begin < end) to++;
-    const covered = owners.slice(from, to);
-    if (covered.length === buffer.slots && covered.every((owner, k) => owner.slot === first + k && owner.end - owner.begin === buffer.slotBytes)) return;
-    for (const owner of covered) this.#inherit(buffer, first, owner);
-    const replacement: Owner[] = [];
-    const head = covered[0];
-    if (head !== undefined && head.begin < buffer.base) replacement.push({ ...head, end: buffer.base });
-    for (let k = 0; k < buffer.slots; k++) {
-      const begin = buffer.base + k * buffer.slotBytes;
-      replacement.push({ begin, end: begin + buffer.slotBytes, slot: first + k });
+    let same = true;
+    for (; to < owners.length && owners[to]!.begin < end; to++) {
+      const owner = owners[to]!;
+      same &&= owner.slot === first + to - from && owner.end - owner.begin === slotBytes;
     }
-    const tail = covered.at(-1);
-    if (tail !== undefined && tail.end > end) replacement.push({ ...tail, begin: end });
-    this.#owners[buffer.memory] = owners.slice(0, from).concat(replacement, owners.slice(to));
+    if (same && to - from === slots) return;
+    for (let k = from; k < to; k++) this.#inherit(buffer, first, owners[k]!);
+    const [head, tail] = from < to ? [owners[from], owners[to - 1]] : [];
+    const replacement: Owner[] = [];
+    if (head !== undefined && head.begin < base) replacement.push({ begin: head.begin, end: base, slot: head.slot });
+    for (let k = 0; k < slots; k++) replacement.push({ begin: base + k * slotBytes, end: base + (k + 1) * slotBytes, slot: first + k });
+    if (tail !== undefined && tail.end > end) replacement.push({ begin: end, end: tail.end, slot: tail.slot });
+    owners.splice(from, to - from, ...replacement);
   }
 
   /** The slot's number in `writeDone` and `readDone`. */
   slot(buffer: ResolvedBuffer, index: number): number {
-    const first = this.#firstSlot.get(buffer);
-    if (first === undefined) return internal(`buffer ${buffer.id} used before its declaration`);
-    return first + index;
+    return this.#numbers.firstOf(buffer) + index;
   }
 
   /** Slots that take part when a block outside of buffers moves: one for the block itself and all that own bytes of it. */
@@ -77,7 +106,6 @@ export class Scoreboard {
     const block = { id: -1, memory, base: begin, slotBytes: bytes, slots: 1 };
     this.declare(block);
     slots.push(this.slot(block, 0));
-    this.#firstSlot.delete(block);
     return slots;
   }
 
@@ -101,22 +129,14 @@ export class Scoreboard {
     if (this.#aliases.size > 0) this.#aliases.get(slot)?.forEach((alias) => raise(this.readDone, alias, done));
   }
 
-  #place(buffer: ResolvedBuffer): number {
-    const key = `${buffer.memory} ${buffer.base} ${buffer.slotBytes} ${buffer.slots}`;
-    const known = this.#byPlace.get(key);
-    if (known !== undefined) return known;
-    const first = this.#count;
-    this.#count += buffer.slots;
-    this.#byPlace.set(key, first);
-    while (this.writeDone.length < this.#count) {
-      this.writeDone = grown(this.writeDone);
-      this.readDone = grown(this.readDone);
-      const writer = new Int8Array(this.writer.length * 2).fill(-1);
-      writer.set(this.writer);
-      this.writer = writer;
-      this.#declared = grown(this.#declared);
+  #fit(): void {
+    while (this.writeDone.length < this.#numbers.count) {
+      const length = this.writeDone.length * 2;
+      this.writeDone = moved(this.writeDone, new Float64Array(length));
+      this.readDone = moved(this.readDone, new Float64Array(length));
+      this.writer = moved(this.writer, new Int8Array(length).fill(-1));
+      this.#declared = moved(this.#declared, new Float64Array(length));
     }
-    return first;
   }
 
   #inherit(buffer: ResolvedBuffer, first: number, owner: Owner): void {
@@ -147,10 +167,9 @@ function raise(times: Float64Array, slot: number, time: number): void {
   if (time > times[slot]!) times[slot] = time;
 }
 
-function grown(a: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
-  const b = new Float64Array(a.length * 2);
-  b.set(a);
-  return b;
+function moved<A extends Float64Array | Int8Array>(from: A, to: A): A {
+  to.set(from);
+  return to;
 }
 
 /** Index of the first owner that ends behind `address`. */

@@ -3,6 +3,7 @@ import { InputError } from "@systole/base";
 import { presets, resolveImage, verifyImage } from "@systole/isa";
 import { expect, it } from "vitest";
 import { Controller } from "../src/controller.ts";
+import { newTimingTables } from "../src/timing/tables.ts";
 import { printedAlone } from "./alone.ts";
 import { imageOf } from "./programs.ts";
 
@@ -66,7 +67,7 @@ it("basic operations that call somebody are refused, and a fault if they come pa
     }
   };
   expect(diagnosticOf(() => verifyImage(calling, machine))).toMatchObject({ code: "E0403", message: "basic operations call nobody", where: { routine: "leaf" } });
-  const executable = { program: resolveImage(calling), textAddress: calling.textAddress, kernels: [], symbols: [], branches: new Map() };
+  const executable = { program: resolveImage(calling), textAddress: calling.textAddress, kernels: [], symbols: [], branches: new Map(), tables: newTimingTables(machine) };
   const controller = new Controller(executable, machine, undefined, { judged: () => undefined }, {});
   expect(diagnosticOf(() => { controller.run(); })).toMatchObject({ code: "E0501", message: "a routine of basic runs one of gradient", where: { routine: "leaf" } });
 });

@@ -5,7 +5,7 @@ import { boundOf, newKernelCounters } from "../src/counters.ts";
 import { Device, runImage } from "../src/index.ts";
 import { InstructionCache, prefetchLines } from "../src/instructionCache.ts";
 import { scalarResult } from "../src/scalarUnit.ts";
-import { Scoreboard } from "../src/scoreboard.ts";
+import { Scoreboard, SlotNumbers } from "../src/scoreboard.ts";
 import { Submodules } from "../src/submodules.ts";
 import { imageOf, matmulImage } from "./programs.ts";
 
@@ -14,7 +14,7 @@ const buffer = (base: number, slotBytes: number, slots = 1, memory: ResolvedBuff
 
 describe("scoreboard", () => {
   it("a new buffer inherits the times of what it covers, slot by slot", () => {
-    const board = new Scoreboard();
+    const board = new Scoreboard(new SlotNumbers());
     const old = buffer(0, 100, 2);
     board.declare(old);
     board.noteWrite(board.slot(old, 0), 10);
@@ -32,7 +32,7 @@ describe("scoreboard", () => {
   });
 
   it("the same declaration again has the same slots and what has happened between", () => {
-    const board = new Scoreboard();
+    const board = new Scoreboard(new SlotNumbers());
     board.declare(buffer(0, 64, 2));
     const other = buffer(64, 64);
     board.declare(other);
@@ -43,7 +43,7 @@ describe("scoreboard", () => {
   });
 
   it("overlapping buffers of external memory are aliases until registers are forgotten", () => {
-    const board = new Scoreboard();
+    const board = new Scoreboard(new SlotNumbers());
     const [whole, half] = [buffer(0, 100, 1, "external"), buffer(50, 50, 1, "external")];
     board.declare(whole);
     board.declare(half);

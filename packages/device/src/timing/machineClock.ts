@@ -12,9 +12,10 @@ import type { Submodule } from "../submodules.ts";
 import type { SymbolTraffic } from "../symbolTraffic.ts";
 import type { Trace } from "../trace.ts";
 import { ArrayClock, Latest } from "./arrayTiming.ts";
-import { DmaClock, TrafficCounter } from "./dmaTiming.ts";
+import { DmaClock } from "./dmaTiming.ts";
+import type { TimingTables } from "./tables.ts";
 import { UnitClock, type ControllerLosses } from "./unitClock.ts";
-import { VectorCost, type VectorStep } from "./vectorTiming.ts";
+import type { VectorStep } from "./vectorTiming.ts";
 
 export type GemmStep = Extract<ResolvedStep, { kind: "gemm" }>;
 export type TransferStep = Extract<ResolvedStep, { kind: "load" | "store" | "gather" | "scatter" | "fill" }>;
@@ -29,7 +30,7 @@ export interface TextPlace {
 
 export class MachineClock {
   readonly units: Readonly<Record<UnitName, UnitClock>>;
-  readonly scoreboard = new Scoreboard();
+  readonly scoreboard: Scoreboard;
   readonly cache: InstructionCache;
   /** The cycle in which the controller takes the next word. */
   now = 0;
@@ -52,15 +53,16 @@ export class MachineClock {
   readonly #array: ArrayClock;
   readonly #read: DmaClock;
   readonly #write: DmaClock;
-  readonly #traffic: TrafficCounter;
-  readonly #vector: VectorCost;
+  readonly #tables: TimingTables;
   readonly #machine: Machine;
   readonly #text: TextPlace;
   readonly #symbols: SymbolTraffic;
   readonly #trace: Trace | undefined;
 
-  constructor(machine: Machine, text: TextPlace, symbols: SymbolTraffic, trace: Trace | undefined) {
+  constructor(machine: Machine, tables: TimingTables, text: TextPlace, symbols: SymbolTraffic, trace: Trace | undefined) {
     this.#machine = machine;
+    this.#tables = tables;
+    this.scoreboard = new Scoreboard(tables.slots);
     this.#text = text;
     this.#symbols = symbols;
     this.#trace = trace;
@@ -70,8 +72,6 @@ export class MachineClock {
     this.#array = new ArrayClock(machine);
     this.#read = new DmaClock(machine, "read");
     this.#write = new DmaClock(machine, "write");
-    this.#traffic = new TrafficCounter(machine.external.burstBytes);
-    this.#vector = new VectorCost(machine);
   }
 
   /** The controller takes one word; a place in the queue of `unit` must be free. Returns when the unit sees the instruction. */
@@ -133,7 +133,7 @@ export class MachineClock {
     for (const stream of step.streams) this.#awaitRead(start, this.#slot(stream, indices));
     const target = this.#slot(step.target, indices);
     this.#awaitWrite(start, target, unitNumber("vector"));
-    const cycles = this.#vector.cycles(step, placement);
+    const cycles = this.#tables.vector.cycles(step, placement);
     const unit = this.units.vector;
     const begin = this.#begin(unit, start, dispatched);
     for (const stream of step.streams) this.scoreboard.noteRead(this.#slot(stream, indices), begin + cycles);
@@ -159,7 +159,7 @@ export class MachineClock {
     }
     const lookedUp = step.kind === "gather" || step.kind === "scatter";
     const address = startAddress(outside, step.space, indices);
-    const { bursts, usedBytes } = this.#traffic.of(outside, step.space, placement, address, lookedUp);
+    const { bursts, usedBytes } = this.#tables.traffic.of(outside, step.space, placement, address, lookedUp);
     this.#symbols.transfer(reads ? "readBytes" : "writeBytes", outside, placement, address, lookedUp, usedBytes);
     this.#move(reads, start, dispatched, bursts, usedBytes, step.address, sources, [target]);
   }
