@@ -3,3 +3,4 @@ export * from "./box";
 export * from "./gemm";
 export * from "./lanes";
 export * from "./folds";
+export * from "./integers";

@@ -12,8 +12,10 @@ export interface Kernels {
   /** The words at `chain` are described in assembly/lanes.ts. */
   readonly chainOfRows: (chain: number, rows: number, columns: number) => void;
   readonly compare: (operation: number, out: number, a: number, aStep: number, b: number, bStep: number, count: number) => void;
+  readonly integers: (operation: number, out: number, a: number, aStep: number, b: number, bStep: number, count: number) => void;
   readonly select: (out: number, condition: number, conditionStep: number, b: number, bStep: number, c: number, cStep: number, count: number) => void;
   readonly foldRun: (operation: number, state: number, from: number, count: number) => number;
+  readonly foldRuns: (operation: number, results: number, from: number, length: number, runs: number, start: number) => void;
   readonly foldPartials: (sums: number, partials: number, phase: number, from: number, count: number) => void;
   readonly foldTree: (sums: number, partials: number) => number;
   readonly scanRun: (state: number, at: number, count: number, exclusive: number) => number;
@@ -23,6 +25,9 @@ export interface Kernels {
 export const laneOperations: readonly ElementwiseName[] = ["add", "sub", "mul", "div", "max", "min", "neg", "abs", "sqrt", "floor", "ceil", "round", "copy"];
 /** The same for `compare`. */
 export const compareOperations: readonly ElementwiseName[] = ["eq", "ne", "lt", "le", "gt", "ge"];
+
+/** Operations on i32 with a kernel, at their code in `integers`. */
+export const integerOperations: readonly ElementwiseName[] = ["add", "sub", "mul", "div", "rem"];
 
 /** The part of the WebAssembly interface that the device uses; the language library does not declare it. */
 export interface WasmMemory {

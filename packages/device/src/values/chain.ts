@@ -1,11 +1,11 @@
 /**
- * @file The chain of the vector unit on one block: every stage runs over the whole block before the next. Float32
- * stages that have a kernel use it, all others go through `applyElementwise`; both compute the same row of the
+ * @file The chain of the vector unit on one block: every stage runs over the whole block before the next. Stages
+ * that have a kernel use it, all others go through `applyElementwise`; both compute the same row of the
  * elementwise table, so the result does not depend on the path.
  */
 import { applyElementwise, bytesOf, elementwiseOps, internal, type Dtype, type NumericArray } from "@systole/base";
 import type { ResolvedGenerator, ResolvedStage, ResolvedStep, StageSource } from "@systole/isa";
-import { compareOperations, laneOperations } from "../kernels.ts";
+import { compareOperations, integerOperations, laneOperations } from "../kernels.ts";
 import type { Memory } from "../memory.ts";
 import { columnsOf, formOf, moveBlock, pitchOf, type Blocks, type Form, type Position } from "./walk.ts";
 
@@ -16,7 +16,7 @@ export const resultBlock = 16;
 const generalBlock = 17;
 const coordinateBlock = 20;
 
-type Path = { readonly kind: "lanes" | "compare"; readonly code: number } | { readonly kind: "select" | "general" };
+type Path = { readonly kind: "lanes" | "compare" | "integers"; readonly code: number } | { readonly kind: "select" | "general" };
 
 interface StagePlan {
   readonly stage: ResolvedStage;
@@ -53,6 +53,8 @@ export function planChain(step: VectorStep): ChainPlan {
 function pathOf(stage: ResolvedStage): Path {
   const lane = laneOperations.indexOf(stage.operation);
   const comparison = compareOperations.indexOf(stage.operation);
+  const integer = integerOperations.indexOf(stage.operation);
+  if (integer >= 0 && stage.operands === "i32" && stage.dtype === "i32") return { kind: "integers", code: integer };
   if (stage.operands !== "f32") return { kind: "general" };
   if (lane >= 0 && stage.dtype === "f32") return { kind: "lanes", code: lane };
   if (comparison >= 0) return { kind: "compare", code: comparison };
@@ -130,6 +132,7 @@ function runStage(memory: Memory, plan: StagePlan, operands: readonly Operand[],
   switch (path.kind) {
     case "lanes": memory.kernels.lanes(path.code, out, a.address, a.step, b.address, b.step, count); return;
     case "compare": memory.kernels.compare(path.code, out, a.address, a.step, b.address, b.step, count); return;
+    case "integers": memory.kernels.integers(path.code, out, a.address, a.step, b.address, b.step, count); return;
     case "select": {
       const c = operands[2]!;
       memory.kernels.select(out, a.address, a.step, b.address, b.step, c.address, c.step, count);

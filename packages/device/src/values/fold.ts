@@ -40,7 +40,8 @@ export function newFold(memory: Memory, reduction: ReductionName, dtype: Dtype, 
   }
 }
 
-const foldCodes: Readonly<Record<FoldName, number>> = { sum: 0, prod: 1, max: 2, min: 3 };
+/** Codes of `foldRun` and `foldRuns`. */
+export const foldCodes: Readonly<Record<FoldName, number>> = { sum: 0, prod: 1, max: 2, min: 3 };
 
 function sequentialFold(memory: Memory, operation: FoldName, dtype: Dtype): Fold {
   const code = foldCodes[operation];

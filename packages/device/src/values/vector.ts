@@ -5,7 +5,7 @@ import { extentsOf, newPlacement, startAddress, startsAnew } from "../geometry.t
 import { laneOperations } from "../kernels.ts";
 import { preparedPerMemory, type Memory } from "../memory.ts";
 import { newChain, planChain, resultBlock, runChain, runStraight, viewAt, type Chain, type ChainPlan, type VectorStep } from "./chain.ts";
-import { identityOf, newFold, newScan, type Fold, type FoldName } from "./fold.ts";
+import { foldCodes, identityOf, newFold, newScan, type Fold, type FoldName } from "./fold.ts";
 import { blocksOf, forEachBlock, forEachPoint, moveBlock, newPosition, walkOf, widthsOf, type Walk } from "./walk.ts";
 
 const placement = newPlacement();
@@ -41,6 +41,7 @@ export function executeVector(memory: Memory, step: VectorStep, indices: Int32Ar
   if (step.reduction === "none") mapBlocks(chain);
   else if (step.reduction === "scan" || step.reduction === "exclusivescan") scanBlocks(chain);
   else if (byRows) foldRows(chain, step.reduction as FoldName, start);
+  else if (foldsWholeRuns(chain)) foldWholeRuns(chain, step.reduction as FoldName, start);
   else foldStream(chain, start);
 }
 
@@ -125,11 +126,39 @@ function foldRows(chain: Chain, operation: FoldName, start: boolean): void {
   });
 }
 
+/** Whether each block holds all points of its kept ones, and a kernel folds them. */
+function foldsWholeRuns({ blocks, plan, step }: Chain): boolean {
+  return blocks.split < blocks.walk.kept && plan.dtype === "f32" && step.target.dtype === "f32" && step.order === "sequential" && Object.hasOwn(foldCodes, step.reduction);
+}
+
+function foldWholeRuns(chain: Chain, operation: FoldName, start: boolean): void {
+  const { memory, blocks, position } = chain;
+  const { walk, split, chunk, inner } = blocks;
+  const length = lengthOf(walk);
+  const keptBlocks = { walk, high: walk.kept, split, chunk, inner: inner / length };
+  const target = targetOf(chain);
+  const results = memory.blockAddress(resultBlock);
+  forEachBlock(blocks, position, () => {
+    const runs = position.count / length;
+    const values = runChain(chain);
+    if (!start) moveBlock(memory, keptBlocks, target, runs, 4, targetAddress(chain), results, "in");
+    memory.kernels.foldRuns(foldCodes[operation], results, values, length, runs, start ? 1 : 0);
+    moveBlock(memory, keptBlocks, target, runs, 4, targetAddress(chain), results, "out");
+  });
+}
+
+/** Points that a kept one stands for. */
+function lengthOf(walk: Walk): number {
+  let length = 1;
+  for (let d = walk.kept; d < walk.rank; d++) length *= walk.extents[d]!;
+  return length;
+}
+
 /** Folds the stream of all points in row-major order, one kept point after the other. */
 function foldStream(chain: Chain, start: boolean): void {
   const { memory, blocks, position, step, plan } = chain;
   const { walk } = blocks;
-  const length = walk.extents.slice(walk.kept).reduce((product, extent) => product * extent, 1);
+  const length = lengthOf(walk);
   const fold: Fold = newFold(memory, step.reduction, plan.dtype, step.order === "blocked");
   const kept = newPosition(walk);
   const out = memory.elements(step.target.dtype);
@@ -170,7 +199,7 @@ function advance(walk: Walk, kept: { readonly at: number[]; readonly offsets: nu
 /** Running sums along the reduced dimensions; every kept point starts from +0. */
 function scanBlocks(chain: Chain): void {
   const { blocks, position, memory, step, plan } = chain;
-  const length = blocks.walk.extents.slice(blocks.walk.kept).reduce((product, extent) => product * extent, 1);
+  const length = lengthOf(blocks.walk);
   const scan = newScan(memory, plan.dtype, step.reduction === "exclusivescan");
   const elementBytes = bytesOf(plan.dtype);
   let done = 0;

@@ -81,6 +81,21 @@ describe("chains", () => {
     const inPlace = generator("cache", 262144, [columns, 1]);
     checkMap({ ...shape, streams: [inPlace, bias(0)], stages: [stage("div", [stream(0), stream(1)]), stage("min", [result(0), immediate(0.5)])], target: inPlace }, columns);
   });
+  test("integers wrap, quotients truncate, and nothing is divided by zero", () => {
+    const numbers = [0, 1, -1, 2, -7, 46341, 2147483647, -2147483648];
+    for (const operation of ["add", "sub", "mul", "div", "rem"] as const) {
+      const memory = newMemory();
+      const [a, b] = [generator("cache", 0, [8, 1], "i32"), generator("cache", 256, [0, 1], "i32")];
+      numbers.forEach((x, i) => numbers.forEach((y, j) => {
+        memory.write("cache", "i32", addressOf(a, [i, j]), x);
+        memory.write("cache", "i32", addressOf(b, [i, j]), y);
+      }));
+      const step: VectorStep = { ...base, space: space(8, 8), streams: [a, b], stages: [stage(operation, [stream(0), stream(1)], "i32"), stage("mul", [result(0), immediate(3)], "i32")], target: generator("cache", 4096, [8, 1], "i32"), reduction: "none", reduced: 0 };
+      const want = [...points([8, 8])].map((point) => Number(chainAt(memory, step, point)));
+      executeVector(memory, step, noIndices);
+      expect([...points([8, 8])].map((point) => read(memory, step.target, point))).toEqual(want);
+    }
+  });
   test("coordinates and other element types", () => {
     const stages = [
       stage("add", [{ kind: "coordinate", dimension: 1 }, { kind: "coordinate", dimension: 0 }], "i64"),
@@ -128,6 +143,21 @@ describe("reductions", () => {
         const at = (e: number): number => Math.fround(read(memory, x, [r, e]) ** 2);
         expect(read(memory, target, [r, 0])).toBe(blockedSum(length, at, Math.fround, start === "never" ? before[r] : 0));
       }
+    }
+  });
+  test("more kept points than a block, each with all its terms, to places apart", () => {
+    for (const [start, reduction] of [[[], "sum"], ["never", "sum"], [[], "max"], ["never", "prod"]] as const) {
+      const memory = newMemory();
+      scatterValues(memory, "cache", 1 << 15, 11);
+      const target = generator("cache", 524288, [66, 2, 0]);
+      const step: VectorStep = { ...base, start, space: space(13, 31, 20), streams: [generator("cache", 0, [620, 1, 31])], stages: [stage("neg", [stream(0)])], target, reduction, reduced: 1 };
+      const want = model(memory, step, [13, 31], [20], start !== "never");
+      executeVector(memory, step, noIndices);
+      for (const [key, value] of want) expect(read(memory, target, key.split(",").map(Number))).toBe(value);
+      const along = { ...step, streams: [generator("cache", 0, [620, 20, 1])] };
+      const wantAlong = model(memory, along, [13, 31], [20], start !== "never");
+      executeVector(memory, along, noIndices);
+      for (const [key, value] of wantAlong) expect(read(memory, target, key.split(",").map(Number))).toBe(value);
     }
   });
   test("pooling: runs along channels, window points outermost", () => {
