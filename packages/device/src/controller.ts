@@ -229,7 +229,7 @@ export class Controller {
     const dispatched = this.clock.issue(step.address, runs ? unit : undefined);
     const ready = step.kind === "vector" ? this.#takeChain(step, dispatched) : dispatched;
     if (!runs) return;
-    this.#values?.compute(step, this.#indices);
+    this.#values?.compute(step, this.#indices, this.#placement);
     if (step.kind === "gemm") this.clock.gemm(step, this.#placement, this.#indices, ready);
     else if (step.kind === "vector") this.clock.vector(step, this.#placement, this.#indices, ready);
     else this.clock.transfer(step, this.#placement, this.#indices, ready);

@@ -22,15 +22,34 @@ export function newPlacement(): Placement {
   return { rank: 0, extents: new Int32Array(8), starts: new Float64Array(8), low: new Int32Array(8), high: new Int32Array(8) };
 }
 
+/** A coefficient of one loop level that is not 0. */
+interface Term {
+  readonly level: number;
+  readonly factor: number;
+}
+
+function termsOf(factors: readonly number[]): readonly Term[] {
+  return factors.flatMap((factor, level) => (factor === 0 ? [] : [{ level, factor }]));
+}
+
+function sumOf(terms: readonly Term[], indices: Int32Array): number {
+  let sum = 0;
+  for (let k = 0; k < terms.length; k++) sum += terms[k]!.factor * indices[terms[k]!.level]!;
+  return sum;
+}
+
+const stepsOf = new WeakMap<ResolvedSpace, readonly (readonly Term[])[]>();
+
 /** Fills `out` for the iteration `indices` (8 entries, one per level) and returns the number of points. */
 export function extentsOf(space: ResolvedSpace, indices: Int32Array, out: Placement): number {
   const dimensions = space.dimensions;
+  let steps = stepsOf.get(space);
+  if (steps === undefined) stepsOf.set(space, (steps = dimensions.map((dimension) => termsOf(dimension.steps))));
   out.rank = dimensions.length;
   let points = 1;
   for (let d = 0; d < dimensions.length; d++) {
-    const { extent, limit, mode, offset, steps } = dimensions[d]!;
-    let start = offset;
-    for (let level = 0; level < steps.length; level++) start += steps[level]! * indices[level]!;
+    const { extent, limit, mode, offset } = dimensions[d]!;
+    const start = offset + sumOf(steps[d]!, indices);
     out.starts[d] = start;
     const left = limit === 0 ? extent : Math.max(0, Math.min(extent, limit - start));
     const exists = mode === "cut" ? left : extent;
@@ -42,6 +61,12 @@ export function extentsOf(space: ResolvedSpace, indices: Int32Array, out: Placem
   return points;
 }
 
+export function placementOf(space: ResolvedSpace, indices: Int32Array): Placement {
+  const placement = newPlacement();
+  extentsOf(space, indices, placement);
+  return placement;
+}
+
 /** Whether some existing point lies outside the tensor (only in `pad` dimensions). */
 export function reachesOutside(placement: Placement): boolean {
   for (let d = 0; d < placement.rank; d++) {
@@ -50,11 +75,11 @@ export function reachesOutside(placement: Placement): boolean {
   return false;
 }
 
+/** The address of point 0 in slot 0 and row 0. */
 interface Affine {
   readonly space: ResolvedSpace;
   readonly constant: number;
-  readonly perLevel: Float64Array;
-  readonly moving: boolean;
+  readonly terms: readonly Term[];
 }
 
 const affineOf = new WeakMap<ResolvedGenerator, Affine>();
@@ -73,18 +98,21 @@ export function startAddress(generator: ResolvedGenerator, space: ResolvedSpace,
     affine = affineForm(generator, space);
     affineOf.set(generator, affine);
   }
-  let address = generator.row === undefined ? affine.constant : affine.constant + (rowOffsets.get(generator) ?? 0);
-  if (affine.moving) for (let level = 0; level < 8; level++) address += affine.perLevel[level]! * indices[level]!;
-  return generator.buffer.slots === 1 ? address : address + slotOf(generator, indices) * generator.buffer.slotBytes;
+  const { buffer, row } = generator;
+  let address = affine.constant + sumOf(affine.terms, indices);
+  if (row !== undefined) address += rowOffsets.get(generator) ?? 0;
+  return buffer.slots === 1 ? address : address + slotOf(generator, indices) * buffer.slotBytes;
 }
+
+const ringOf = new WeakMap<ResolvedGenerator, readonly Term[]>();
 
 /** Which slot of its buffer the generator is in. */
 export function slotOf(generator: ResolvedGenerator, indices: Int32Array): number {
   const slots = generator.buffer.slots;
   if (slots === 1) return 0;
-  let sum = 0;
-  for (let level = 0; level < 8; level++) sum += (generator.ring[level] ?? 0) * indices[level]!;
-  return sum % slots;
+  let ring = ringOf.get(generator);
+  if (ring === undefined) ringOf.set(generator, (ring = termsOf(generator.ring)));
+  return sumOf(ring, indices) % slots;
 }
 
 /** Whether a reduction or a sum starts anew: every level of the mask is at index 0. */
@@ -96,7 +124,7 @@ export function startsAnew(start: Start, indices: Int32Array): boolean {
 
 function affineForm(generator: ResolvedGenerator, space: ResolvedSpace): Affine {
   const absolute = generator.mode === "absolute";
-  const perLevel = new Float64Array(8);
+  const perLevel = Array.from({ length: 8 }, () => 0);
   let constant = generator.buffer.base + generator.base;
   space.dimensions.forEach((dimension, d) => {
     const stride = generator.strides[d] ?? 0;
@@ -105,5 +133,5 @@ function affineForm(generator: ResolvedGenerator, space: ResolvedSpace): Affine 
       if (absolute || generator.levels[level] === true) perLevel[level]! += stride * (dimension.steps[level] ?? 0);
     }
   });
-  return { space, constant, perLevel, moving: perLevel.some((coefficient) => coefficient !== 0) };
+  return { space, constant, terms: termsOf(perLevel) };
 }

@@ -1,6 +1,6 @@
 /** @file The values of instructions, on the simulated memories: one dispatch to the functions of `values/`. */
 import type { ResolvedStep } from "@systole/isa";
-import { startAddress } from "./geometry.ts";
+import { startAddress, type Placement } from "./geometry.ts";
 import type { Initialised } from "./initialised.ts";
 import type { Memory } from "./memory.ts";
 import { executeFill, executeGather, executeIo, executeLoad, executeStore, type IoStep } from "./values/dma.ts";
@@ -22,16 +22,17 @@ export class ValueEngine {
     this.initialised = initialised;
   }
 
-  compute(step: ComputeStep, indices: Int32Array): void {
+  /** `points` are those of the step's space; there are some. */
+  compute(step: ComputeStep, indices: Int32Array, points: Placement): void {
     this.initialised.touch(step, indices);
     switch (step.kind) {
-      case "load": executeLoad(this.#memory, step, indices); return;
-      case "store": executeStore(this.#memory, step, indices); return;
-      case "gather": executeGather(this.#memory, step, indices); return;
-      case "scatter": executeGather(this.#memory, step, indices); return;
-      case "fill": executeFill(this.#memory, step, indices); return;
-      case "gemm": executeGemm(this.#memory, step, indices); return;
-      case "vector": executeVector(this.#memory, step, indices); return;
+      case "load": executeLoad(this.#memory, step, indices, points); return;
+      case "store": executeStore(this.#memory, step, indices, points); return;
+      case "gather": executeGather(this.#memory, step, indices, points); return;
+      case "scatter": executeGather(this.#memory, step, indices, points); return;
+      case "fill": executeFill(this.#memory, step, indices, points); return;
+      case "gemm": executeGemm(this.#memory, step, indices, points); return;
+      case "vector": executeVector(this.#memory, step, indices, points); return;
     }
   }
 

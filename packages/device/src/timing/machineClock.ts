@@ -54,6 +54,7 @@ export class MachineClock {
   readonly #read: DmaClock;
   readonly #write: DmaClock;
   readonly #tables: TimingTables;
+  readonly #streamSlots: number[] = [];
   readonly #machine: Machine;
   readonly #text: TextPlace;
   readonly #symbols: SymbolTraffic;
@@ -130,13 +131,14 @@ export class MachineClock {
 
   vector(step: VectorStep, placement: Placement, indices: Int32Array, dispatched: number): void {
     const start = new Latest(dispatched, "dispatch");
-    for (const stream of step.streams) this.#awaitRead(start, this.#slot(stream, indices));
+    const { streams } = step;
+    for (let k = 0; k < streams.length; k++) this.#awaitRead(start, (this.#streamSlots[k] = this.#slot(streams[k]!, indices)));
     const target = this.#slot(step.target, indices);
     this.#awaitWrite(start, target, unitNumber("vector"));
     const cycles = this.#tables.vector.cycles(step, placement);
     const unit = this.units.vector;
     const begin = this.#begin(unit, start, dispatched);
-    for (const stream of step.streams) this.scoreboard.noteRead(this.#slot(stream, indices), begin + cycles);
+    for (let k = 0; k < streams.length; k++) this.scoreboard.noteRead(this.#streamSlots[k]!, begin + cycles);
     const complete = begin + cycles + this.#machine.vector.latencyCycles;
     this.scoreboard.noteWrite(target, complete, unitNumber("vector"));
     this.#worked(unit, cycles, step.address, begin, complete);

@@ -2,7 +2,7 @@
 import { bytesOf } from "@systole/base";
 import type { ResolvedGenerator, ResolvedSpace, ResolvedStep } from "@systole/isa";
 import { DeviceFault } from "../faults.ts";
-import { extentsOf, newPlacement, reachesOutside, startAddress, type Placement } from "../geometry.ts";
+import { extentsOf, newPlacement, placementOf, reachesOutside, startAddress, type Placement } from "../geometry.ts";
 import type { Memory } from "../memory.ts";
 import { addDimension, copyBox, fillBox, newBox } from "./box.ts";
 
@@ -27,27 +27,23 @@ export class RowFault extends DeviceFault {
   }
 }
 
-const placement = newPlacement();
 const indexPlacement = newPlacement();
 const box = newBox();
 
-export function executeLoad(memory: Memory, step: LoadStep, indices: Int32Array): void {
-  if (extentsOf(step.space, indices, placement) === 0) return;
+export function executeLoad(memory: Memory, step: LoadStep, indices: Int32Array, points = placementOf(step.space, indices)): void {
   const target = linearStart(memory, step.target, step.space, indices);
   const source = linearStart(memory, step.source, step.space, indices);
-  if (reachesOutside(placement)) fillPoints(memory, step.target, target, step.fill, false);
-  copyInside(memory, step.target, step.source, target, source);
+  if (reachesOutside(points)) fillPoints(memory, points, step.target, target, step.fill, false);
+  copyInside(memory, points, step.target, step.source, target, source);
 }
 
-export function executeStore(memory: Memory, step: StoreStep, indices: Int32Array): void {
-  if (extentsOf(step.space, indices, placement) === 0) return;
+export function executeStore(memory: Memory, step: StoreStep, indices: Int32Array, points = placementOf(step.space, indices)): void {
   const target = linearStart(memory, step.target, step.space, indices);
-  copyInside(memory, step.target, step.source, target, linearStart(memory, step.source, step.space, indices));
+  copyInside(memory, points, step.target, step.source, target, linearStart(memory, step.source, step.space, indices));
 }
 
-export function executeFill(memory: Memory, step: FillStep, indices: Int32Array): void {
-  if (extentsOf(step.space, indices, placement) === 0) return;
-  fillPoints(memory, step.target, linearStart(memory, step.target, step.space, indices), step.value, true);
+export function executeFill(memory: Memory, step: FillStep, indices: Int32Array, points = placementOf(step.space, indices)): void {
+  fillPoints(memory, points, step.target, linearStart(memory, step.target, step.space, indices), step.value, true);
 }
 
 /** io load, store and copy; `text` has no values. */
@@ -60,20 +56,19 @@ export function executeIo(memory: Memory, step: IoStep): void {
 }
 
 /** Returns the number of rows moved; throws RowFault before the first bad row is touched. */
-export function executeGather(memory: Memory, step: GatherStep, indices: Int32Array): number {
-  if (extentsOf(step.space, indices, placement) === 0) return 0;
+export function executeGather(memory: Memory, step: GatherStep, indices: Int32Array, points = placementOf(step.space, indices)): number {
   extentsOf(step.indexSpace, indices, indexPlacement);
   const looked = step.kind === "gather" ? step.source : step.target;
   const target = linearStart(memory, step.target, step.space, indices);
   const source = linearStart(memory, step.source, step.space, indices);
   // The looked-up side has no coordinate of its own along dimension 0.
-  const ownRows = looked.mode === "absolute" ? (looked.strides[0] ?? 0) * placement.starts[0]! : 0;
+  const ownRows = looked.mode === "absolute" ? (looked.strides[0] ?? 0) * points.starts[0]! : 0;
   const list = memory.elements(step.index.dtype);
   const width = bytesOf(step.index.dtype);
   let at = linearStart(memory, step.index, step.indexSpace, indices);
-  const rowBox = outsideFirst(step.target, step.source, placement);
+  const rowBox = outsideFirst(step.target, step.source, points);
   const elementBytes = bytesOf(step.target.dtype);
-  for (let row = 0; row < placement.extents[0]!; row++, at += step.index.strides[0] ?? 0) {
+  for (let row = 0; row < points.extents[0]!; row++, at += step.index.strides[0] ?? 0) {
     const index = list[at / width]!;
     if (index < 0 || index >= step.rows) throw new RowFault(row, BigInt(index), step.rows);
     const lookedOffset = (looked.strides[0] ?? 0) * Number(index) - ownRows;
@@ -81,7 +76,7 @@ export function executeGather(memory: Memory, step: GatherStep, indices: Int32Ar
     const to = step.kind === "gather" ? target + (step.target.strides[0] ?? 0) * row : target + lookedOffset;
     copyBox(memory, rowBox, elementBytes, to, from);
   }
-  return placement.extents[0]!;
+  return points.extents[0]!;
 }
 
 /** The box of one row: all dimensions but the first. */
@@ -96,13 +91,13 @@ function linearStart(memory: Memory, generator: ResolvedGenerator, space: Resolv
 }
 
 /** Copies the points that lie inside the tensor. */
-function copyInside(memory: Memory, target: ResolvedGenerator, source: ResolvedGenerator, targetStart: number, sourceStart: number): void {
+function copyInside(memory: Memory, points: Placement, target: ResolvedGenerator, source: ResolvedGenerator, targetStart: number, sourceStart: number): void {
   let to = targetStart;
   let from = sourceStart;
   box.rank = 0;
-  for (let d = 0; d < placement.rank; d++) {
-    const low = placement.low[d]!;
-    const count = placement.high[d]! - low;
+  for (let d = 0; d < points.rank; d++) {
+    const low = points.low[d]!;
+    const count = points.high[d]! - low;
     if (count <= 0) return;
     const targetStride = target.strides[d] ?? 0;
     const sourceStride = source.strides[d] ?? 0;
@@ -114,12 +109,12 @@ function copyInside(memory: Memory, target: ResolvedGenerator, source: ResolvedG
 }
 
 /** The 32-bit pattern in every point, or in those inside the tensor; i64 extends its sign. */
-function fillPoints(memory: Memory, target: ResolvedGenerator, start: number, value: number, insideOnly: boolean): void {
+function fillPoints(memory: Memory, points: Placement, target: ResolvedGenerator, start: number, value: number, insideOnly: boolean): void {
   let to = start;
   box.rank = 0;
-  for (let d = 0; d < placement.rank; d++) {
-    const low = insideOnly ? placement.low[d]! : 0;
-    const count = (insideOnly ? placement.high[d]! : placement.extents[d]!) - low;
+  for (let d = 0; d < points.rank; d++) {
+    const low = insideOnly ? points.low[d]! : 0;
+    const count = (insideOnly ? points.high[d]! : points.extents[d]!) - low;
     if (count <= 0) return;
     to += low * (target.strides[d] ?? 0);
     addDimension(box, count, target.strides[d] ?? 0, target.strides[d] ?? 0);

@@ -3,7 +3,7 @@
  * operands advance evenly; both tables are kept per step as long as the extents stay the same (docs/decisions/0003-kernels.md).
  */
 import type { ResolvedStep } from "@systole/isa";
-import { extentsOf, newPlacement, startAddress, startsAnew } from "../geometry.ts";
+import { placementOf, startAddress, startsAnew, type Placement } from "../geometry.ts";
 import { preparedPerMemory, type Memory } from "../memory.ts";
 
 export type GemmStep = Extract<ResolvedStep, { kind: "gemm" }>;
@@ -18,7 +18,6 @@ interface Tables {
   readonly descriptor: number;
 }
 
-const placement = newPlacement();
 const tablesKept = preparedPerMemory<GemmStep, Tables[]>(() => []);
 /** Full blocks and the tails of some dimensions alternate; more shapes than this share the last entry. */
 const shapesKept = 8;
@@ -30,10 +29,9 @@ const fewRows = 16;
 /** Interleaved rows of one chunk in assembly/gemm.ts. */
 const chunkBytes = 1 << 17;
 
-export function executeGemm(memory: Memory, step: GemmStep, indices: Int32Array): void {
-  extentsOf(step.space, indices, placement);
-  const columns = placement.extents[step.rows + step.contracted]!;
-  const tables = tablesOf(memory, step);
+export function executeGemm(memory: Memory, step: GemmStep, indices: Int32Array, points = placementOf(step.space, indices)): void {
+  const columns = points.extents[step.rows + step.contracted]!;
+  const tables = tablesOf(memory, step, points);
   if (tables.rows === 0 || columns === 0) return;
   const start = startsAnew(step.start, indices) ? 1 : 0;
   const x = linear(memory, step, "x", indices);
@@ -50,16 +48,16 @@ function linear(memory: Memory, step: GemmStep, operand: "x" | "w" | "out", indi
 }
 
 /** Tables for the current extents, from the cache or new. */
-function tablesOf(memory: Memory, step: GemmStep): Tables {
+function tablesOf(memory: Memory, step: GemmStep, { extents }: Placement): Tables {
   const known = tablesKept(memory, step);
   const dimensions = step.rows + step.contracted;
   for (const tables of known) {
     let same = true;
-    for (let d = 0; d < dimensions; d++) if (tables.extents[d] !== placement.extents[d]) same = false;
+    for (let d = 0; d < dimensions; d++) if (tables.extents[d] !== extents[d]) same = false;
     if (same) return tables;
   }
   const spare = known.length < shapesKept ? undefined : known.pop();
-  const tables = buildTables(memory, step, spare);
+  const tables = buildTables(memory, step, extents.slice(), spare);
   known.push(tables);
   return tables;
 }
@@ -67,14 +65,13 @@ function tablesOf(memory: Memory, step: GemmStep): Tables {
 const descriptorBytes = 64;
 
 /** Builds in fresh scratch, large enough for any extents of the step, or over `reuse`. */
-function buildTables(memory: Memory, step: GemmStep, reuse: Tables | undefined): Tables {
+function buildTables(memory: Memory, step: GemmStep, extents: Int32Array, reuse: Tables | undefined): Tables {
   const full = step.space.dimensions;
   const most = (from: number, to: number): number => full.slice(from, to).reduce((product, d) => product * d.extent, 1);
   const mostRows = Math.ceil(most(0, step.rows) / 2) * 2;
   const mostContracted = most(step.rows, step.rows + step.contracted);
   const descriptor = reuse?.descriptor ?? memory.reserve(descriptorBytes + mostRows * 8 + mostContracted * 8);
   const rowTable = descriptor + descriptorBytes;
-  const extents = placement.extents.slice();
   const rows = fillRows(memory, step, rowTable, extents);
   let contracted = 1;
   for (let d = 0; d < step.contracted; d++) contracted *= extents[step.rows + d]!;

@@ -1,14 +1,12 @@
 /** @file Values of vec: the chain over all points, then nothing, a fold of the last dimensions, or a running sum along them. */
 import { applyElementwise, bytesOf } from "@systole/base";
 import type { ResolvedGenerator } from "@systole/isa";
-import { extentsOf, newPlacement, startAddress, startsAnew } from "../geometry.ts";
+import { placementOf, startAddress, startsAnew, type Placement } from "../geometry.ts";
 import { laneOperations } from "../kernels.ts";
 import { preparedPerMemory, type Memory } from "../memory.ts";
 import { newChain, planChain, resultBlock, runChain, runStraight, viewAt, type Chain, type ChainPlan, type VectorStep } from "./chain.ts";
 import { foldCodes, identityOf, newFold, newScan, type Fold, type FoldName } from "./fold.ts";
 import { blocksOf, forEachBlock, forEachPoint, moveBlock, newPosition, walkOf, widthsOf, type Walk } from "./walk.ts";
-
-const placement = newPlacement();
 
 /** A chain for certain extents. */
 interface Shape {
@@ -28,15 +26,16 @@ const preparedOf = preparedPerMemory<VectorStep, Prepared>((_, step) => ({ plan:
 /** Full blocks and tails alternate; more shapes than this are planned anew each time. */
 const shapesKept = 8;
 
-export function executeVector(memory: Memory, step: VectorStep, indices: Int32Array): void {
-  if (extentsOf(step.space, indices, placement) === 0) return;
+export function executeVector(memory: Memory, step: VectorStep, indices: Int32Array, points = placementOf(step.space, indices)): void {
   const prepared = preparedOf(memory, step);
-  const { chain, byRows } = shapeOf(memory, step, prepared);
-  prepared.operands.forEach((operand, i) => {
+  const { chain, byRows } = shapeOf(memory, step, prepared, points);
+  const { operands, plan } = prepared;
+  for (let i = 0; i < operands.length; i++) {
+    const operand = operands[i]!;
     chain.bases[i] = memory.linear(operand.buffer.memory, startAddress(operand, step.space, indices));
     chain.held[i] = -1;
-  });
-  chain.starts.set(placement.starts);
+  }
+  for (const d of plan.coordinates) chain.starts[d] = points.starts[d]!;
   const start = startsAnew(step.start, indices);
   if (step.reduction === "none") mapBlocks(chain);
   else if (step.reduction === "scan" || step.reduction === "exclusivescan") scanBlocks(chain);
@@ -45,14 +44,14 @@ export function executeVector(memory: Memory, step: VectorStep, indices: Int32Ar
   else foldStream(chain, start);
 }
 
-function shapeOf(memory: Memory, step: VectorStep, { plan, operands, shapes }: Prepared): Shape {
-  const { extents, rank } = placement;
+function shapeOf(memory: Memory, step: VectorStep, { plan, operands, shapes }: Prepared, points: Placement): Shape {
+  const { extents, rank } = points;
   for (const shape of shapes) {
     let same = true;
     for (let d = 0; d < rank; d++) if (shape.extents[d] !== extents[d]) same = false;
     if (same) return shape;
   }
-  const walk = walkOf(placement, step.reduction === "none" ? 0 : step.reduced, operands, plan.coordinates);
+  const walk = walkOf(points, step.reduction === "none" ? 0 : step.reduced, operands, plan.coordinates);
   const byRows = foldsRows(step, walk);
   const blocks = blocksOf(walk, byRows ? walk.kept : walk.rank);
   const shape: Shape = { extents: extents.slice(), byRows, chain: newChain(memory, step, plan, blocks, newPosition(walk), widthsOf(operands)) };
