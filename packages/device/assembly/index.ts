@@ -4,3 +4,4 @@ export * from "./gemm";
 export * from "./lanes";
 export * from "./folds";
 export * from "./integers";
+export * from "./functions";

@@ -12,6 +12,7 @@ export interface Kernels {
   /** The words at `chain` are described in assembly/lanes.ts. */
   readonly chainOfRows: (chain: number, rows: number, columns: number) => void;
   readonly compare: (operation: number, out: number, a: number, aStep: number, b: number, bStep: number, count: number) => void;
+  readonly functions: (operation: number, out: number, a: number, aStep: number, count: number) => void;
   readonly integers: (operation: number, out: number, a: number, aStep: number, b: number, bStep: number, count: number) => void;
   readonly select: (out: number, condition: number, conditionStep: number, b: number, bStep: number, c: number, cStep: number, count: number) => void;
   readonly foldRun: (operation: number, state: number, from: number, count: number) => number;
@@ -28,6 +29,9 @@ export const compareOperations: readonly ElementwiseName[] = ["eq", "ne", "lt", 
 
 /** Operations on i32 with a kernel, at their code in `integers`. */
 export const integerOperations: readonly ElementwiseName[] = ["add", "sub", "mul", "div", "rem"];
+
+/** Functions of float32 with a kernel, at their code in `functions`. */
+export const functionOperations: readonly ElementwiseName[] = ["exp", "tanh", "logistic"];
 
 /** The part of the WebAssembly interface that the device uses; the language library does not declare it. */
 export interface WasmMemory {

@@ -5,7 +5,7 @@
  */
 import { applyElementwise, bytesOf, elementwiseOps, internal, type Dtype, type NumericArray } from "@systole/base";
 import type { ResolvedGenerator, ResolvedStage, ResolvedStep, StageSource } from "@systole/isa";
-import { compareOperations, integerOperations, laneOperations } from "../kernels.ts";
+import { compareOperations, functionOperations, integerOperations, laneOperations } from "../kernels.ts";
 import type { Memory } from "../memory.ts";
 import { columnsOf, formOf, moveBlock, pitchOf, type Blocks, type Form, type Position } from "./walk.ts";
 
@@ -16,7 +16,7 @@ export const resultBlock = 16;
 const generalBlock = 17;
 const coordinateBlock = 20;
 
-type Path = { readonly kind: "lanes" | "compare" | "integers"; readonly code: number } | { readonly kind: "select" | "general" };
+type Path = { readonly kind: "lanes" | "compare" | "functions" | "integers"; readonly code: number } | { readonly kind: "select" | "general" };
 
 interface StagePlan {
   readonly stage: ResolvedStage;
@@ -50,15 +50,20 @@ export function planChain(step: VectorStep): ChainPlan {
   return { stages, coordinates: [...new Set(coordinates)], dtype };
 }
 
-function pathOf(stage: ResolvedStage): Path {
-  const lane = laneOperations.indexOf(stage.operation);
-  const comparison = compareOperations.indexOf(stage.operation);
-  const integer = integerOperations.indexOf(stage.operation);
-  if (integer >= 0 && stage.operands === "i32" && stage.dtype === "i32") return { kind: "integers", code: integer };
-  if (stage.operands !== "f32") return { kind: "general" };
-  if (lane >= 0 && stage.dtype === "f32") return { kind: "lanes", code: lane };
-  if (comparison >= 0) return { kind: "compare", code: comparison };
-  return { kind: stage.operation === "select" ? "select" : "general" };
+/** Operations with a kernel, by the type of their operands and of their result. */
+const kernelTables = [
+  { kind: "lanes", operations: laneOperations, operands: "f32", dtype: "f32" },
+  { kind: "functions", operations: functionOperations, operands: "f32", dtype: "f32" },
+  { kind: "compare", operations: compareOperations, operands: "f32", dtype: "bool" },
+  { kind: "integers", operations: integerOperations, operands: "i32", dtype: "i32" },
+] as const;
+
+function pathOf({ operation, operands, dtype }: ResolvedStage): Path {
+  for (const table of kernelTables) {
+    const code = table.operations.indexOf(operation);
+    if (code >= 0 && operands === table.operands && dtype === table.dtype) return { kind: table.kind, code };
+  }
+  return { kind: operation === "select" && operands === "f32" ? "select" : "general" };
 }
 
 /** Everything one execution of a chain needs. */
@@ -132,6 +137,7 @@ function runStage(memory: Memory, plan: StagePlan, operands: readonly Operand[],
   switch (path.kind) {
     case "lanes": memory.kernels.lanes(path.code, out, a.address, a.step, b.address, b.step, count); return;
     case "compare": memory.kernels.compare(path.code, out, a.address, a.step, b.address, b.step, count); return;
+    case "functions": memory.kernels.functions(path.code, out, a.address, a.step, count); return;
     case "integers": memory.kernels.integers(path.code, out, a.address, a.step, b.address, b.step, count); return;
     case "select": {
       const c = operands[2]!;

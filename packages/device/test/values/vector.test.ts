@@ -96,6 +96,21 @@ describe("chains", () => {
       expect([...points([8, 8])].map((point) => read(memory, step.target, point))).toEqual(want);
     }
   });
+  test("exp, tanh and logistic, over all exponents", () => {
+    const x = generator("cache", 0, [1]);
+    for (const operation of ["exp", "tanh", "logistic"] as const) {
+      const memory = newMemory();
+      const first = memory.linear("cache", 0) / 4;
+      for (let i = 0; i < 1 << 15; i++) memory.u32[first + i] = Math.imul(i, 0x2_0001) ^ (Math.imul(i, 0x9e3779b1) >>> 20);
+      [0, -0, Infinity, -Infinity, NaN, 88.8, -103.9, -104.1, 0.175, -0.175, 22, 22.1, 709.9, -745.2].forEach((value, i) => (memory.f32[first + i] = value));
+      const step: VectorStep = { ...base, space: space(1 << 15), streams: [x], stages: [stage(operation, [stream(0)])], target: generator("cache", 262144, [1]), reduction: "none", reduced: 0 };
+      const want = new Float32Array(1 << 15);
+      applyElementwise(operation, "f32", "f32", [memory.f32.subarray(first, first + want.length)], want);
+      executeVector(memory, step, noIndices);
+      const got = memory.f32.subarray(first + 65536, first + 65536 + want.length);
+      expect(want.every((value, i) => Object.is(value, got[i]))).toBe(true);
+    }
+  });
   test("coordinates and other element types", () => {
     const stages = [
       stage("add", [{ kind: "coordinate", dimension: 1 }, { kind: "coordinate", dimension: 0 }], "i64"),
