@@ -22,40 +22,56 @@ export function newPlacement(): Placement {
   return { rank: 0, extents: new Int32Array(8), starts: new Float64Array(8), low: new Int32Array(8), high: new Int32Array(8) };
 }
 
-/** A coefficient of one loop level that is not 0. */
-interface Term {
-  readonly level: number;
-  readonly factor: number;
+/** Coefficients of loop levels that are not 0, as pairs: level, factor. They are evaluated at every dispatch. */
+type Terms = readonly number[];
+
+function termsOf(factors: readonly number[]): Terms {
+  return factors.flatMap((factor, level) => (factor === 0 ? [] : [level, factor]));
 }
 
-function termsOf(factors: readonly number[]): readonly Term[] {
-  return factors.flatMap((factor, level) => (factor === 0 ? [] : [{ level, factor }]));
-}
-
-function sumOf(terms: readonly Term[], indices: Int32Array): number {
+function sumOf(terms: Terms, indices: Int32Array): number {
   let sum = 0;
-  for (let k = 0; k < terms.length; k++) sum += terms[k]!.factor * indices[terms[k]!.level]!;
+  for (let k = 0; k < terms.length; k += 2) sum += terms[k + 1]! * indices[terms[k]!]!;
   return sum;
 }
 
-const stepsOf = new WeakMap<ResolvedSpace, readonly (readonly Term[])[]>();
+/** The dimensions of a space, column by column; `moves` are triples: dimension, level, step. */
+interface Columns {
+  readonly extents: readonly number[];
+  readonly offsets: readonly number[];
+  readonly limits: readonly number[];
+  readonly cuts: readonly boolean[];
+  readonly moves: readonly number[];
+}
+
+const columnsOf = new WeakMap<ResolvedSpace, Columns>();
+
+function newColumns({ dimensions }: ResolvedSpace): Columns {
+  return {
+    extents: dimensions.map(({ extent }) => extent), offsets: dimensions.map(({ offset }) => offset), limits: dimensions.map(({ limit }) => limit), cuts: dimensions.map(({ mode }) => mode === "cut"),
+    moves: dimensions.flatMap(({ steps }, d) => steps.flatMap((step, level) => (step === 0 ? [] : [d, level, step]))),
+  };
+}
 
 /** Fills `out` for the iteration `indices` (8 entries, one per level) and returns the number of points. */
 export function extentsOf(space: ResolvedSpace, indices: Int32Array, out: Placement): number {
-  const dimensions = space.dimensions;
-  let steps = stepsOf.get(space);
-  if (steps === undefined) stepsOf.set(space, (steps = dimensions.map((dimension) => termsOf(dimension.steps))));
-  out.rank = dimensions.length;
+  let columns = columnsOf.get(space);
+  if (columns === undefined) columnsOf.set(space, (columns = newColumns(space)));
+  const { extents, offsets, limits, cuts, moves } = columns;
+  const { starts } = out;
+  out.rank = extents.length;
+  for (let d = 0; d < extents.length; d++) starts[d] = offsets[d]!;
+  for (let k = 0; k < moves.length; k += 3) starts[moves[k]!]! += moves[k + 2]! * indices[moves[k + 1]!]!;
   let points = 1;
-  for (let d = 0; d < dimensions.length; d++) {
-    const { extent, limit, mode, offset } = dimensions[d]!;
-    const start = offset + sumOf(steps[d]!, indices);
-    out.starts[d] = start;
+  for (let d = 0; d < extents.length; d++) {
+    const extent = extents[d]!;
+    const limit = limits[d]!;
+    const start = starts[d]!;
     const left = limit === 0 ? extent : Math.max(0, Math.min(extent, limit - start));
-    const exists = mode === "cut" ? left : extent;
+    const exists = cuts[d]! ? left : extent;
     out.extents[d] = exists;
-    out.high[d] = mode === "cut" ? exists : left;
-    out.low[d] = mode === "cut" || start >= 0 ? 0 : Math.min(left, -start);
+    out.high[d] = left;
+    out.low[d] = cuts[d]! || start >= 0 ? 0 : Math.min(left, -start);
     points *= exists;
   }
   return points;
@@ -79,7 +95,7 @@ export function reachesOutside(placement: Placement): boolean {
 interface Affine {
   readonly space: ResolvedSpace;
   readonly constant: number;
-  readonly terms: readonly Term[];
+  readonly terms: Terms;
 }
 
 const affineOf = new WeakMap<ResolvedGenerator, Affine>();
@@ -104,7 +120,7 @@ export function startAddress(generator: ResolvedGenerator, space: ResolvedSpace,
   return buffer.slots === 1 ? address : address + slotOf(generator, indices) * buffer.slotBytes;
 }
 
-const ringOf = new WeakMap<ResolvedGenerator, readonly Term[]>();
+const ringOf = new WeakMap<ResolvedGenerator, Terms>();
 
 /** Which slot of its buffer the generator is in. */
 export function slotOf(generator: ResolvedGenerator, indices: Int32Array): number {
