@@ -4,14 +4,14 @@
  * meet only where a branch asks for a scalar register.
  */
 import { fail, internal, type Place } from "@systole/base";
-import { limits, submoduleCallees, type BranchDebug, type KernelDebug, type Machine, type MacroName, type ResolvedGenerator, type ResolvedProgram, type ResolvedStep, type TensorSymbol, type UnitName } from "@systole/isa";
+import { limits, submoduleCallees, type BranchDebug, type KernelDebug, type Machine, type MacroName, type ResolvedGenerator, type ResolvedProgram, type ResolvedStep, type UnitName } from "@systole/isa";
 import { newKernelCounters, type MutableKernelCounters } from "./counters.ts";
 import { extentsOf, newPlacement, setRowOffset } from "./geometry.ts";
 import { defaultWatchdogCycles, type RunOptions } from "./run.ts";
 import { ScalarUnit } from "./scalarUnit.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { maximumDepth, Submodules, type Frame } from "./submodules.ts";
-import { SymbolTraffic } from "./symbolTraffic.ts";
+import { SymbolTraffic, type Owned } from "./symbolTraffic.ts";
 import { MachineClock } from "./timing/machineClock.ts";
 import type { TimingTables } from "./timing/tables.ts";
 import { Trace } from "./trace.ts";
@@ -21,7 +21,8 @@ export interface Executable {
   readonly program: ResolvedProgram;
   readonly textAddress: number;
   readonly kernels: readonly KernelDebug[];
-  readonly symbols: readonly TensorSymbol[];
+  /** Which symbol bytes of external memory belong to. */
+  readonly owned: readonly Owned[];
   /** What is known of branches, by the address of the instruction. */
   readonly branches: ReadonlyMap<number, BranchDebug>;
   readonly tables: TimingTables;
@@ -87,7 +88,7 @@ export class Controller {
     this.#options = options;
     this.#watchdog = options.watchdogCycles ?? defaultWatchdogCycles;
     this.trace = options.maxTraceEvents === undefined ? undefined : new Trace(options.maxTraceEvents);
-    this.traffic = new SymbolTraffic(executable.symbols);
+    this.traffic = new SymbolTraffic(executable.owned);
     const romBytes = options.hardWired === true ? (executable.program.routines[0]?.length ?? 0) * limits.instructionBytes : 0;
     this.clock = new MachineClock(machine, executable.tables, { address: executable.textAddress, romBytes }, this.traffic, this.trace);
     this.kernels = executable.kernels.map(() => newKernelCounters());

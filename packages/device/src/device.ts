@@ -12,6 +12,7 @@ import { Initialised } from "./initialised.ts";
 import { Memory, memoryOfDevice } from "./memory.ts";
 import type { JudgementView, Run, RunOptions } from "./run.ts";
 import { captureMemories, checkSnapshot, fingerprintOf, registersOf, restoreMemories, type Fingerprint, type Snapshot } from "./snapshot.ts";
+import { ownedBytes } from "./symbolTraffic.ts";
 import { newTimingTables } from "./timing/tables.ts";
 import { ValueEngine } from "./valueEngine.ts";
 
@@ -40,7 +41,7 @@ export class Device {
       const routine = program.routines[branch.routine];
       return routine === undefined ? [] : [[routine.address + branch.instruction * limits.instructionBytes, branch] as const];
     }));
-    this.#executable = { program, textAddress: image.textAddress, kernels: image.debug.kernels, symbols: image.symbols, branches, tables: newTimingTables(machine) };
+    this.#executable = { program, textAddress: image.textAddress, kernels: image.debug.kernels, owned: ownedBytes(image.symbols), branches, tables: newTimingTables(machine) };
   }
 
   run(inputs: ReadonlyMap<string, Tensor>, options: RunOptions = {}): Run {

@@ -20,7 +20,7 @@ type Direction = keyof Traffic;
 export const otherTraffic = "other";
 
 /** Bytes [begin, end) belong to `name`. */
-interface Owned {
+export interface Owned {
   readonly begin: number;
   readonly end: number;
   readonly name: string;
@@ -34,8 +34,8 @@ export class SymbolTraffic {
   /** The entry of everything under a generator's buffer; null where that takes a look at each transfer. */
   readonly #entryOf = new Map<ResolvedGenerator, MutableTraffic | null>();
 
-  constructor(symbols: readonly TensorSymbol[]) {
-    this.#owned = ownedBytes(symbols);
+  constructor(owned: readonly Owned[]) {
+    this.#owned = owned;
   }
 
   /** A transfer of `usedBytes` bytes; `address` is that of point 0. `lookedUp`: dimension 0 is a table of row numbers. */
@@ -90,7 +90,7 @@ export class SymbolTraffic {
 }
 
 /** Disjoint and ascending; where symbols overlap, the smallest one owns the bytes: a part before the whole. */
-function ownedBytes(symbols: readonly TensorSymbol[]): readonly Owned[] {
+export function ownedBytes(symbols: readonly TensorSymbol[]): readonly Owned[] {
   const all = symbols.map((s) => ({ name: s.name, begin: s.address, end: s.address + elementCount(s.shape) * bytesOf(s.dtype) })).sort((a, b) => a.end - a.begin - (b.end - b.begin));
   const bounds = [...new Set(all.flatMap(({ begin, end }) => [begin, end]))].sort((a, b) => a - b);
   const owned: Owned[] = [];

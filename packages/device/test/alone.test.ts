@@ -67,7 +67,7 @@ it("basic operations that call somebody are refused, and a fault if they come pa
     }
   };
   expect(diagnosticOf(() => verifyImage(calling, machine))).toMatchObject({ code: "E0403", message: "basic operations call nobody", where: { routine: "leaf" } });
-  const executable = { program: resolveImage(calling), textAddress: calling.textAddress, kernels: [], symbols: [], branches: new Map(), tables: newTimingTables(machine) };
+  const executable = { program: resolveImage(calling), textAddress: calling.textAddress, kernels: [], owned: [], branches: new Map(), tables: newTimingTables(machine) };
   const controller = new Controller(executable, machine, undefined, { judged: () => undefined }, {});
   expect(diagnosticOf(() => { controller.run(); })).toMatchObject({ code: "E0501", message: "a routine of basic runs one of gradient", where: { routine: "leaf" } });
 });
