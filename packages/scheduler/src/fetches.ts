@@ -6,7 +6,7 @@ import { mapAccesses } from "./collapse.ts";
 import { copyKernel } from "./copyKernel.ts";
 import { readsOf, type Kernel, type ScheduledTensor } from "./kernel.ts";
 
-/** Kernels between a fetch and the first reader: the queues let the controller run ahead of one. */
+/** Kernels between a fetch and the first reader: about as far as the queues let the controller run ahead. */
 const ahead = 4;
 
 export interface WithFetches {
