@@ -2,10 +2,10 @@
 import type { TensorType } from "@systole/base";
 import type { GraphBuilder } from "../builder.ts";
 import type { Graph, Value } from "../graph.ts";
-import { add, binary, div, mul, neg, numberLike, select, sub, unary, zeros } from "../primitives/emit.ts";
+import { add, binary, neg, select, sub, unary, zeros } from "../primitives/emit.ts";
 import { buildLoss, likeScores, oneMinus, weighted, type LossTypes } from "./loss.ts";
 
-/** -log p = softplus(-z), -log(1 - p) = softplus(z), and the gradient is (1 - t) p - t (1 - p): nothing cancels, whatever the logit. */
+/** -log p = softplus(-z), -log(1 - p) = softplus(z), and the gradient is taken from the smaller one of p and 1 - p: nothing cancels, whatever the logit. */
 export function binaryCrossEntropy(scores: TensorType, target: TensorType = scores, more: Pick<LossTypes, "mask" | "divisor"> = {}): Graph {
   const name = "binary-cross-entropy";
   return buildLoss({
@@ -19,13 +19,11 @@ export function binaryCrossEntropy(scores: TensorType, target: TensorType = scor
 }
 
 /**
- * (1 - t) p - t (1 - p) by the power e^-|z|: p is 1 / (1 + power) and 1 - p power / (1 + power), or the other way round. No tangent holds a 1 - p either, so curvature is
- * exact on both sides.
+ * p - t by the smaller one of p and 1 - p, q = logistic(-|z|): 1 - t - q where p is the larger one, q - t where it is not. The tangent of both is q (1 - q) times that of z, and
+ * what is kept for it is that product and which one is larger.
  */
 function slope(b: GraphBuilder, z: Value, t: Value): Value {
   const positive = binary(b, "ge", z, zeros(b, z.type));
-  const power = unary(b, "exp", select(b, positive, neg(b, z), z));
-  const not = oneMinus(b, t);
-  const parts = select(b, positive, sub(b, not, mul(b, t, power)), sub(b, mul(b, not, power), t));
-  return div(b, parts, add(b, numberLike(b, z, 1), power));
+  const q = unary(b, "logistic", select(b, positive, neg(b, z), z));
+  return select(b, positive, sub(b, oneMinus(b, t), q), sub(b, q, t));
 }
