@@ -50,8 +50,12 @@ const leastPartOfAll = 1 / 4096;
 
 function candidatesOf(tensors: readonly ScheduledTensor[], tiled: readonly TiledKernel[], machine: Machine, bytesOf: (life: Lifetime) => number, fetches: (tiled: TiledKernel) => boolean): readonly Candidate[] {
   const all = tiled.reduce((sum, one) => (fetches(one) ? sum : sum + one.predicted.cycles), 0);
+  const usersOf = new Map<ScheduledTensor, TiledKernel[]>();
+  for (const one of tiled) {
+    if (!fetches(one)) for (const tensor of new Set(accessesOf(one.kernel).map((access) => access.tensor))) usersOf.set(tensor, [...(usersOf.get(tensor) ?? []), one]);
+  }
   return lifetimesOf(tensors.filter(({ kind }) => kind === "temporary"), tiled.map(({ kernel }) => kernel)).flatMap((life) => {
-    const users = tiled.slice(life.first, life.last + 1).filter((one) => !fetches(one) && accessesOf(one.kernel).some((access) => access.tensor === life.tensor));
+    const users = usersOf.get(life.tensor) ?? [];
     const saved = users.reduce((sum, user) => sum + savedCycles(user, life.tensor, machine), 0);
     const spent = users.reduce((sum, { predicted }) => sum + predicted.cycles, 0);
     return saved < Math.max(leastPart * spent, leastPartOfAll * all) ? [] : [{ life: { ...life, bytes: bytesOf(life) }, benefit: saved / bytesOf(life) }];

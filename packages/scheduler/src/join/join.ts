@@ -21,7 +21,8 @@ export function joinKernels(kernels: readonly Kernel[], machine: Machine, canoni
     else order.replace(join.host, join.together!, kernel);
   }
   const joined = order.kernels();
-  return joined.map((kernel) => withoutIdle(kernel, joined));
+  const read = new Set(joined.flatMap((kernel) => readsOf(kernel).map(({ tensor }) => tensor)));
+  return joined.map((kernel) => withoutIdle(kernel, read));
 }
 
 /** Undefined where two kernels take less: each of them has the latency of the vector unit, and where they follow each other the second one waits for the first. */
@@ -77,10 +78,9 @@ function joinedChain(chain: Chain, map: readonly number[], madeSource: (writer: 
 }
 
 /** Temporaries that nobody reads need no place; without a place and without a reader in the kernel they are not made. */
-function withoutIdle(kernel: Kernel, all: readonly Kernel[]): Kernel {
+function withoutIdle(kernel: Kernel, read: ReadonlySet<ScheduledTensor>): Kernel {
   if (kernel.results.length === 1) return kernel;
-  const readers = (tensor: ScheduledTensor) => all.some((other) => readsOf(other).some((access) => access.tensor === tensor));
-  const stored = kernel.results.map((result): Result => (result.output?.tensor.kind === "temporary" && !readers(result.output.tensor) ? { chain: result.chain } : result));
+  const stored = kernel.results.map((result): Result => (result.output?.tensor.kind === "temporary" && !read.has(result.output.tensor) ? { chain: result.chain } : result));
   const isRead = (index: number) => stored.some(({ chain }) => chain.stages.some(({ sources }) => sources.some((s) => s.kind === "result" && s.index === index)));
   const kept = stored.filter(({ output }, index) => output !== undefined || isRead(index));
   const renumbered = (s: Source): Source => (s.kind === "result" ? { kind: "result", index: kept.indexOf(stored[s.index]!) } : s);

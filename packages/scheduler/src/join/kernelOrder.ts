@@ -8,6 +8,7 @@ const mostMoved = 8;
 
 interface Entry {
   kernel: Kernel;
+  position: number;
 }
 
 export interface Host {
@@ -28,7 +29,7 @@ export class KernelOrder {
   }
 
   append(kernel: Kernel): void {
-    const entry = { kernel };
+    const entry = { kernel, position: this.#entries.length };
     this.#entries.push(entry);
     this.#writes(kernel, entry);
   }
@@ -42,19 +43,19 @@ export class KernelOrder {
     const rest = this.#entries.filter((other) => !moved.includes(other));
     rest.splice(rest.indexOf(entry), 0, ...first);
     this.#entries = rest;
+    rest.forEach((other, i) => { other.position = i; });
   }
 
   /** Kernels that make something that elementwise work reads, the last one first. */
   hostsOf(kernel: Kernel): readonly Host[] {
     if (kernel.engine.kind !== "none") return [];
-    const position = new Map(this.#entries.map((entry, i) => [entry, i]));
     const makers = new Set(readsOf(kernel).flatMap(({ tensor }) => this.#writers.get(tensor)?.at(-1) ?? []));
-    return [...makers].sort((a, b) => position.get(b)! - position.get(a)!).flatMap((entry) => {
-      const later = (other: Entry) => position.get(other)! > position.get(entry)!;
+    return [...makers].sort((a, b) => b.position - a.position).flatMap((entry) => {
+      const later = (other: Entry) => other.position > entry.position;
       // Parts of a tensor may overlap, as an image and the padding around it: they are written in their order.
       const overwritten = outputsOf(kernel).some(({ tensor }) => this.#writersOf(tensor).some((other) => other === entry || later(other)));
       const moved = overwritten || !mayHost(entry.kernel) ? undefined : this.#neededFirst(kernel, entry, later);
-      return moved === undefined ? [] : [{ kernel: entry.kernel, entry, moved, follows: position.get(entry)! + moved.length === this.#entries.length - 1 }];
+      return moved === undefined ? [] : [{ kernel: entry.kernel, entry, moved, follows: entry.position + moved.length === this.#entries.length - 1 }];
     });
   }
 
