@@ -89,12 +89,12 @@ test("whatever the sizes and the tiles, nothing overlaps and nothing leaves its 
       expect(writer).toBeGreaterThanOrEqual(0);
       expect(reader).toBeGreaterThan(writer);
     }
-  }), { numRuns: 120, seed: 4 });
+  }), { numRuns: 50, seed: 4 });
 });
 
 test("random tiles of kernels that touch nothing of it leave it alone too", () => {
   const machine: Machine = { ...presets["edge-16"], dataCache: { ...presets["edge-16"].dataCache, bytes: 65536 } };
-  for (let tilingSeed = 0; tilingSeed < 60; tilingSeed++) verifySchedule(schedule(layers(30, [90, 64, 96, 90, 112, 80], true), machine, { tilingSeed }), machine);
+  for (let tilingSeed = 0; tilingSeed < 30; tilingSeed++) verifySchedule(schedule(layers(30, [90, 64, 96, 90, 112, 80], true), machine, { tilingSeed }), machine);
 });
 
 describe("rows that are combined", () => {
