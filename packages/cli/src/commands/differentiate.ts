@@ -176,8 +176,8 @@ function printCheck(terminal: Terminal, derivatives: Derivatives, device: Device
   const take = (from: Run, prefix: string) => new Map(parameters.map((name) => [name, from.outputs.get(prefix + name)!]));
   const rows = checkGradient(derivatives.lossGraph, inputs, take(run, "g/"));
   const width = Math.max(9, ...rows.map((row) => row.parameter.length));
-  terminal.out(`\n${"parameter".padEnd(width)}  gradient along a direction  central difference  relative difference\n`);
-  for (const row of rows) terminal.out(`${row.parameter.padEnd(width)}  ${row.derivative.toExponential(6).padStart(27)}  ${row.difference.toExponential(6).padStart(18)}  ${row.relativeError.toExponential(1).padStart(19)}\n`);
+  terminal.out(`\n${"parameter".padEnd(width)}  gradient along a direction  central difference  relative, beyond the rounding of the difference\n`);
+  for (const row of rows) terminal.out(`${row.parameter.padEnd(width)}  ${row.derivative.toExponential(6).padStart(27)}  ${row.difference.toExponential(6).padStart(18)}  ${row.relativeError.toExponential(1).padStart(48)}\n`);
   const u = defaultDirection(derivatives, 1);
   const symmetry = checkSymmetry(u, v, take(runWith(terminal, device, derivatives, inputs, u), "Gv/"), take(run, "Gv/"));
   terminal.out(`Gauss-Newton: u'Gv ${symmetry.uGv.toExponential(6)}, v'Gu ${symmetry.vGu.toExponential(6)}, relative difference ${symmetry.relativeError.toExponential(1)}; v'Gv ${symmetry.vGv.toExponential(6)}\n`);
