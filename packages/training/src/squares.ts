@@ -103,7 +103,8 @@ function squareOf(extension: Extension, defined: ReadonlyMap<Value, Node>, value
   }
   const { microBatch } = extension;
   if (isNode(node, "dot")) {
-    const [x, dy] = node.inputs as [Value, Value];
+    const [x, dy, initial] = node.inputs as [Value, Value, Value?];
+    if (initial !== undefined) return undefined;
     const { x: lettersX, w: lettersW, k } = node.params;
     // One contracted axis, the first of both operands, as long as the batch.
     const overSamples = k.length === 1 && lettersX.indexOf(k) === 0 && lettersW.indexOf(k) === 0 && x.type.shape[0] === microBatch;

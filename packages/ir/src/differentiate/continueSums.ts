@@ -80,7 +80,8 @@ class Continuation {
     const plain: Term = { kind: "plain", value };
     if (node === undefined) return [plain];
     if (isNode(node, "add")) return node.inputs.flatMap((operand) => this.termsOf(operand));
-    if (this.#isSum(node)) return [{ kind: "sum", node, value }];
+    // What a contraction goes on from is a term of its own.
+    if (this.#isSum(node)) return [...initialSums(node).flatMap((initial) => this.termsOf(initial)), { kind: "sum", node, value }];
     const window = this.#windowOf(node);
     if (window !== undefined) return [{ ...window, terms: this.termsOf(node.inputs[0]!) }];
     const movement = this.#movementOf(node);
@@ -144,7 +145,7 @@ class Continuation {
   }
 
   #isSum(node: Node): boolean {
-    if (isNode(node, "dot") || isNode(node, "conv")) return node.inputs.length === 2;
+    if (isContraction(node)) return true;
     if (isNode(node, "reduce")) return node.params.kind === "sum" && node.inputs.length === 1;
     return isNode(node, "scatter") && node.params.kind === "add" && this.#isZero(node.inputs[0]!);
   }
@@ -195,6 +196,15 @@ function isAlong({ inputs, params }: Node<"slice">, axis: number): boolean {
   return inputs[0]!.type.shape.every((extent, a) => params.strides[a] === 1 && (a === axis || (params.starts[a] === 0 && params.limits[a] === extent)));
 }
 
-function withInitial({ op, inputs }: Node, initial: Value): readonly Value[] {
-  return op === "scatter" ? [initial, ...inputs.slice(1)] : [...inputs, initial];
+function isContraction({ op }: Node): boolean {
+  return op === "dot" || op === "conv";
+}
+
+/** What a contraction goes on from already. */
+function initialSums(node: Node): readonly Value[] {
+  return isContraction(node) ? node.inputs.slice(2) : [];
+}
+
+function withInitial(node: Node, initial: Value): readonly Value[] {
+  return node.op === "scatter" ? [initial, ...node.inputs.slice(1)] : [...(isContraction(node) ? node.inputs.slice(0, 2) : node.inputs), initial];
 }

@@ -12,6 +12,7 @@ import { Declarations, inline, type Bindings } from "./inline.ts";
 import { linearize, type Linearized, type Residual } from "./linearize.ts";
 import { cotangentName, sourcesOf, tangentName, targetsOf } from "./names.ts";
 import { forwardAndBackward, inPhase } from "./phases.ts";
+import { sumContractions } from "./sumContractions.ts";
 import { transposeLinear } from "./transpose.ts";
 import { inlinePoint } from "./vjp.ts";
 
@@ -112,13 +113,13 @@ function parts(network: Graph, pieces: readonly LossPiece[], wrt: readonly strin
   const sources = sourcesOf(network, wrt);
   const net = linearize(network, { wrt, of: [...new Set(pieces.map(({ output }) => output))] });
   const transposed = transposeLinear(net.linear, net.tangents);
-  const gradientMap = withoutCurvatureOnly(net, transposed, pieces);
+  const gradientMap = sumContractions(withoutCurvatureOnly(net, transposed, pieces));
   const linearized = pieces.map((piece, i): LinearizedPiece => ({
     ...piece,
     linearized: linearize(piece.loss, { wrt: ["scores"], of: ["gradient"], residualPrefix: pieces.length === 1 ? "h." : `h${i}.` }),
   }));
   const { graph, available } = pointGraph(network.name, net, gradientMap, linearized, wrt);
-  const product = inPhase(productGraph(network.name, net, transposed, linearized, sources), "product");
+  const product = inPhase(sumContractions(productGraph(network.name, net, transposed, linearized, sources)), "product");
   const readBy = ({ inputs }: Graph): readonly Residual[] => {
     const read = new Set(inputs.map(({ name }) => name));
     return available.filter(({ name }) => read.has(name));
