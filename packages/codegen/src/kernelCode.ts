@@ -3,11 +3,11 @@
  *
  *     parallel tile loops { ld operands of the results; reduced tile loops { ld operands; engine }; results; st }
  *
- * where a contraction repeats engine and results over the column panels of the tile.
+ * where a contraction has reduced loops for each of its products, and repeats engine and results over the column panels of the tile.
  */
 import { dtypeNames, internal, isFloat, elementwiseNames, type Dtype } from "@systole/base";
 import { reductionNames, type Instruction } from "@systole/isa";
-import { initialOf, isFetch, isPlain, streamOperand, type Access, type Chain, type Engine, type Operand, type PlacedTensor, type Source, type TiledKernel } from "@systole/scheduler";
+import { initialOf, isFetch, isPlain, passesOf, streamOperand, type Access, type Chain, type Engine, type Operand, type PlacedTensor, type Source, type TiledKernel } from "@systole/scheduler";
 import { gatherCode, scatterCode } from "./lookups.ts";
 import { maskOf } from "./registers.ts";
 import { TensorPlaces } from "./tensorPlaces.ts";
@@ -43,15 +43,16 @@ class KernelWriter {
   nest(): Instruction[] {
     const { engine } = this.#t.kernel;
     const resultLoads = this.#loads((o) => o.role === "result");
-    const engineLoads = this.#loads((o) => o.role !== "result");
+    const passes = passesOf(this.#t.kernel);
+    const engineLoads = Array.from({ length: passes }, (_, product) => this.#loads((o) => o.role !== "result" && (o.product ?? 0) === product));
     const [parallel, reduced, panel] = [this.#at.levelsOf("parallel"), this.#at.levelsOf("reduced"), this.#at.levelsOf("panel")];
     const initial = initialOf(engine).map((access) => this.#loadSums(access));
     const inner = this.#engineAndOut();
     // All panels' sums at once: the first panel may be stored where the next one's still lie.
     const sums = this.#loop(panel, initial);
     const compute = engine.kind === "contraction" && reduced.length === 0
-      ? [...sums, ...engineLoads, ...this.#loop(panel, [...inner.engine, ...inner.out])]
-      : [...sums, ...this.#loop(reduced, [...engineLoads, ...this.#loop(panel, inner.engine)]), ...this.#loop(panel, inner.out)];
+      ? [...sums, ...engineLoads.flat(), ...this.#loop(panel, [...inner.engine.flat(), ...inner.out])]
+      : [...sums, ...inner.engine.flatMap((code, pass) => this.#loop(reduced, [...engineLoads[pass]!, ...this.#loop(panel, code)])), ...this.#loop(panel, inner.out)];
     return this.#loop(parallel, [...resultLoads, ...compute]);
   }
 
@@ -62,22 +63,23 @@ class KernelWriter {
 
   // ---- engine, results, stores --------------------------------------------------------------------------------------
 
-  #engineAndOut(): { readonly engine: readonly Instruction[]; readonly out: readonly Instruction[] } {
+  /** What the engine does in each pass over the reduced tiles: one for each product of a contraction. */
+  #engineAndOut(): { readonly engine: readonly (readonly Instruction[])[]; readonly out: readonly Instruction[] } {
     const { kernel, sums } = this.#t;
     const { engine } = kernel;
     switch (engine.kind) {
-      case "none": return { engine: [], out: isFetch(kernel) ? this.#fetch() : this.#results() };
+      case "none": return { engine: [[]], out: isFetch(kernel) ? this.#fetch() : this.#results() };
       case "contraction": {
         const made = { buffer: sums ?? internal("a contraction has sums"), dtype: "f32" as const };
-        return { engine: [this.#gemm(engine, made)], out: this.#results(made) };
+        return { engine: engine.products.map((_, product) => [this.#gemm(engine, product, made)]), out: this.#results(made) };
       }
       case "reduction": {
-        if (sums === undefined) return { engine: this.#fold(engine, this.#placeOf(0)), out: this.#store(0) };
+        if (sums === undefined) return { engine: [this.#fold(engine, this.#placeOf(0))], out: this.#store(0) };
         const made = { buffer: sums, dtype: engine.dtype };
-        return { engine: this.#fold(engine, made), out: this.#results(made) };
+        return { engine: [this.#fold(engine, made)], out: this.#results(made) };
       }
-      case "gather": return gatherCode(this.#at, this.#store(0));
-      case "scatter": return { engine: [], out: scatterCode(this.#at) };
+      case "gather": return { engine: [gatherCode(this.#at)], out: this.#store(0) };
+      case "scatter": return { engine: [[]], out: scatterCode(this.#at) };
     }
   }
 
@@ -90,7 +92,7 @@ class KernelWriter {
     return [{ op: "ld", target: this.#at.tensor(output!, space, dims), source: this.#at.tensor(chain.streams[0]!, space, dims), fill: 0, first: 0, last: 0 }];
   }
 
-  #gemm({ classes }: Contraction, sums: Tiles): Instruction {
+  #gemm({ classes }: Contraction, product: number, sums: Tiles): Instruction {
     const { kernel, operands, dataflow } = this.#t;
     const all = this.#at.dims(0, kernel.dims.length);
     const ofClass = (name: string) => all.filter((d) => classes[d.dim] === name);
@@ -102,14 +104,14 @@ class KernelWriter {
     const columns = orDummy(ofClass("column").filter((d) => this.#at.isColumn(d.dim)));
     const dims = [...rows, ...contracted, ...columns];
     const space = this.#at.space(dims);
-    const [x, w] = (["x", "w"] as const).map((role) => this.#at.operand(operands.find((o) => o.role === role)!, space, dims)) as [number, number];
+    const [x, w] = (["x", "w"] as const).map((role) => this.#at.operand(operands.find((o) => o.role === role && o.product === product)!, space, dims)) as [number, number];
     const out = this.#at.tiles(sums, space, dims, (position) => !outer.includes(dims[position]!));
-    return { op: "gemm", x, w, out, rows: rows.length, contracted: contracted.length, dataflow: dataflow === "output-stationary" ? 1 : 0, ...this.#sumsStart(), first: 0, last: 0 };
+    return { op: "gemm", x, w, out, rows: rows.length, contracted: contracted.length, dataflow: dataflow === "output-stationary" ? 1 : 0, ...this.#sumsStart(product > 0), first: 0, last: 0 };
   }
 
-  /** Sums start at the first of the reduced tiles, or never: then they go on from what was loaded. */
-  #sumsStart(): { readonly start: number; readonly continues: number } {
-    const continues = initialOf(this.#t.kernel.engine).length > 0;
+  /** Sums start at the first of the reduced tiles, or never: then they go on from what was loaded or made before. */
+  #sumsStart(behindOthers = false): { readonly start: number; readonly continues: number } {
+    const continues = behindOthers || initialOf(this.#t.kernel.engine).length > 0;
     return continues ? { start: 0, continues: 1 } : { start: maskOf(this.#at.levelsOf("reduced")), continues: 0 };
   }
 

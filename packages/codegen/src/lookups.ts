@@ -4,8 +4,8 @@ import type { Instruction } from "@systole/isa";
 import { outputsOf, type Access, type TiledKernel } from "@systole/scheduler";
 import type { TileAddresses } from "./tileAddresses.ts";
 
-/** What is found goes to its place by itself where the tensor lies in the data cache, otherwise `store` brings it there. */
-export function gatherCode(at: TileAddresses, store: readonly Instruction[]): { readonly engine: Instruction[]; readonly out: readonly Instruction[] } {
+/** What is found goes to its place by itself where the tensor lies in the data cache, otherwise into the buffer of the result. */
+export function gatherCode(at: TileAddresses): Instruction[] {
   const { kernel, staging } = at.tiled;
   if (kernel.engine.kind !== "gather") return internal("gather without gather");
   const { rows, rowCount } = kernel.engine;
@@ -15,7 +15,7 @@ export function gatherCode(at: TileAddresses, store: readonly Instruction[]): { 
   const index = indexOf(at);
   const output = onlyOutput(at.tiled);
   const target = output.direct === true ? at.tensor(output, space, dims) : at.tiles({ buffer: staging[0]!, dtype: rows.tensor.type.dtype }, space, dims);
-  return { engine: [{ op: "gather", target, source, index, rows: rowCount, first: 0, last: 0 }], out: store };
+  return [{ op: "gather", target, source, index, rows: rowCount, first: 0, last: 0 }];
 }
 
 export function scatterCode(at: TileAddresses): Instruction[] {

@@ -6,7 +6,7 @@
  */
 import { bytesOf } from "@systole/base";
 import type { Machine } from "@systole/isa";
-import { macsOf, outputsOf, readsOf, type Access, type Coordinate, type Kernel } from "./kernel.ts";
+import { factorsOf, macsOf, outputsOf, readsOf, type Access, type Coordinate, type Kernel } from "./kernel.ts";
 
 export function lowerBoundBytes(kernel: Kernel, machine: Machine): number {
   const resident = (access: Access) => access.tensor.memory === "cache";
@@ -14,8 +14,7 @@ export function lowerBoundBytes(kernel: Kernel, machine: Machine): number {
   const read = [...tensors.values()].reduce((sum, access) => sum + touchedBytes(kernel, access), 0);
   const written = outputsOf(kernel).filter((access) => !resident(access)).reduce((sum, access) => sum + touchedBytes(kernel, access), 0);
   const compulsory = read + written;
-  const operandsMove = kernel.engine.kind === "contraction" && !resident(kernel.engine.x) && !resident(kernel.engine.w);
-  if (kernel.engine.kind !== "contraction" || !operandsMove || hasWindow(kernel.engine.x)) return compulsory;
+  if (kernel.engine.kind !== "contraction" || factorsOf(kernel.engine).some(resident) || kernel.engine.products.some(({ x }) => hasWindow(x))) return compulsory;
   const words = (machine.dataCache.bytes + machine.accumulators.bytes) / 4;
   return Math.max(compulsory, Math.ceil((2 * macsOf(kernel)) / Math.sqrt(words)) * 4 + written);
 }

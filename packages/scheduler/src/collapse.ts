@@ -76,7 +76,7 @@ export function mapAccesses(kernel: Kernel, map: (access: Access) => Access): Ke
   const engine = kernel.engine;
   const [initial] = initialOf(engine).map(map);
   const sums = initial === undefined ? {} : { initial };
-  const mapped: Engine = engine.kind === "contraction" ? { ...engine, ...sums, x: map(engine.x), w: map(engine.w) }
+  const mapped: Engine = engine.kind === "contraction" ? { ...engine, ...sums, products: engine.products.map(({ x, w }) => ({ x: map(x), w: map(w) })) }
     : engine.kind === "reduction" ? { ...engine, ...sums, chain: chain(engine.chain) }
     : engine.kind === "gather" ? { ...engine, rows: map(engine.rows), index: map(engine.index) }
     : engine.kind === "scatter" ? { ...engine, updates: map(engine.updates), index: map(engine.index) }

@@ -18,7 +18,7 @@ export function directForm(kernel: Kernel): Kernel | undefined {
   };
   const streams = (chain: Chain, mayMark: (access: Access) => boolean): Chain => ({ ...chain, streams: chain.streams.map((access) => (mayMark(access) ? mark(access) : access)) });
   const alongLanes = (access: Access) => engine.kind !== "contraction" || kernel.parallel === 0 || [0, 1].includes(strideAlong(access, kernel.parallel - 1));
-  const marked: Engine = engine.kind === "contraction" ? { ...engine, x: mark(engine.x), w: mark(engine.w) }
+  const marked: Engine = engine.kind === "contraction" ? { ...engine, products: engine.products.map(({ x, w }) => ({ x: mark(x), w: mark(w) })) }
     : engine.kind === "reduction" ? { ...engine, chain: streams(engine.chain, () => true) } : engine;
   const writes = mayWriteDirectly(kernel);
   const made = results.map(({ chain, output }) => ({ chain: streams(chain, alongLanes), ...(output === undefined ? {} : { output: writes && alongLanes(output) ? mark(output) : output }) }));

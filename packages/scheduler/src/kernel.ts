@@ -75,10 +75,19 @@ export interface Chain {
 
 export type Reduction = "sum" | "prod" | "max" | "min" | "argmax" | "argmin" | "argmaxlast" | "argminlast" | "scan" | "exclusivescan";
 
+/** At each point of a kernel. */
+export interface Product {
+  readonly x: Access;
+  readonly w: Access;
+}
+
 export type Engine =
   | { readonly kind: "none" }
-  /** On the array. `classes[dim]`: batch, row, column, contracted. `initial`: what the sums go on from, over the parallel dimensions; +0 without. */
-  | { readonly kind: "contraction"; readonly x: Access; readonly w: Access; readonly initial?: Access; readonly classes: readonly ("batch" | "row" | "column" | "contracted")[] }
+  /**
+   * On the array: the sum of a product, then of the next one. `classes[dim]`: batch, row, column, contracted. `initial`: what the sums go on from, over the
+   * parallel dimensions; +0 without.
+   */
+  | { readonly kind: "contraction"; readonly products: readonly Product[]; readonly initial?: Access; readonly classes: readonly ("batch" | "row" | "column" | "contracted")[] }
   /** On the vector unit, over the dimensions `parallel..`. `initial` as for contractions, for sums. */
   | { readonly kind: "reduction"; readonly reduction: Reduction; readonly order: "sequential" | "blocked"; readonly chain: Chain; readonly initial?: Access; readonly dtype: Dtype }
   /** Rows of `rows` looked up by `index`: dimension 0 is the row of the result. */
@@ -126,7 +135,8 @@ export function isPlain({ results }: Kernel): boolean {
 
 /** Multiply-accumulates of a contraction, 0 for everything else. */
 export function macsOf(kernel: Kernel): number {
-  return kernel.engine.kind === "contraction" || kernel.multiplies === true ? kernel.dims.reduce((product, dim) => product * dim.extent, 1) : 0;
+  const products = kernel.engine.kind === "contraction" ? kernel.engine.products.length : kernel.multiplies === true ? 1 : 0;
+  return kernel.dims.reduce((macs, dim) => macs * dim.extent, products);
 }
 
 /** What the sums of an engine go on from: one access or none. */
@@ -134,11 +144,21 @@ export function initialOf(engine: Engine): readonly Access[] {
   return (engine.kind === "contraction" || engine.kind === "reduction") && engine.initial !== undefined ? [engine.initial] : [];
 }
 
+/** How often the reduced tiles are walked: once for each product of a contraction. */
+export function passesOf({ engine }: Kernel): number {
+  return engine.kind === "contraction" ? engine.products.length : 1;
+}
+
+/** x and w of each product. */
+export function factorsOf({ products }: Extract<Engine, { kind: "contraction" }>): readonly Access[] {
+  return products.flatMap(({ x, w }) => [x, w]);
+}
+
 /** What the engine reads, one entry per access. */
 export function engineReads(engine: Engine): readonly Access[] {
   switch (engine.kind) {
     case "none": return [];
-    case "contraction": return [engine.x, engine.w, ...initialOf(engine)];
+    case "contraction": return [...factorsOf(engine), ...initialOf(engine)];
     case "reduction": return [...engine.chain.streams, ...initialOf(engine)];
     case "gather": return [engine.rows, engine.index];
     case "scatter": return [engine.updates, engine.index];

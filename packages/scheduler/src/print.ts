@@ -1,6 +1,6 @@
 /** @file The schedule as text: memory plan, then each kernel as its loop nest. */
 import { formatType } from "@systole/base";
-import { initialOf, isFetch, type Access, type Chain, type Source } from "./kernel.ts";
+import { initialOf, isFetch, passesOf, type Access, type Chain, type Source } from "./kernel.ts";
 import type { Buffer, Operand, Schedule, TiledKernel } from "./schedule.ts";
 
 export function printSchedule(schedule: Schedule): string {
@@ -41,12 +41,14 @@ export function printKernel(tiled: TiledKernel): string[] {
     say(`sums go on from ${printAccess(initial, tiled)} -> ${printBuffer(tiled.sums!)}`);
     close("panel");
   }
-  open("reduced");
-  tiled.operands.filter((o) => o.role !== "result").forEach(load);
-  open("panel");
-  printEngine(tiled).forEach(say);
-  close("panel");
-  close("reduced");
+  for (let pass = 0; pass < passesOf(kernel); pass++) {
+    open("reduced");
+    tiled.operands.filter((o) => o.role !== "result" && (o.product ?? 0) === pass).forEach(load);
+    open("panel");
+    printEngine(tiled).forEach(say);
+    close("panel");
+    close("reduced");
+  }
   if (tiled.levels.some((l) => l.kind === "reduced")) open("panel");
   else depth += tiled.levels.filter((l) => l.kind === "panel").length;
   kernel.results.forEach(({ chain, output }, i) => {

@@ -35,6 +35,8 @@ export interface Buffer {
 /** An access whose tiles are loaded into a buffer. */
 export interface Operand {
   readonly role: "x" | "w" | "stream" | "result" | "index";
+  /** Of x and w: whose factor it is. */
+  readonly product?: number;
   readonly access: Access;
   readonly box: Box;
   readonly buffer: Buffer;

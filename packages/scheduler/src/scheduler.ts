@@ -7,6 +7,8 @@ import { withTables } from "./combinedRows.ts";
 import { withFetches, type WithFetches } from "./fetches.ts";
 import { formKernels } from "./form/form.ts";
 import { joinKernels } from "./join/join.ts";
+import { quickest } from "./join/quickest.ts";
+import { sumProducts } from "./join/sumProducts.ts";
 import { accessesOf, outputsOf, type Kernel, type ScheduledTensor } from "./kernel.ts";
 import { planExternal, planOnChip } from "./memoryPlan.ts";
 import { planResidents, type Residents } from "./residents.ts";
@@ -16,7 +18,8 @@ import { align } from "./tiling/operand.ts";
 
 export function schedule(graph: Graph, machine: Machine, options: SearchOptions = {}): Schedule {
   const formed = formKernels(graph);
-  const joined = joinKernels(formed.kernels, machine, (kernel) => canonicalKernel(kernel, options.batch ?? 1));
+  const summed = sumProducts(formed.kernels, quickest(new TilingSearch(machine, { batch: options.batch ?? 1 })));
+  const joined = joinKernels(summed, machine, (kernel) => canonicalKernel(kernel, options.batch ?? 1));
   const { kernels, tensors, addresses, room, tiled } = tile(formed.tensors, joined.map(collapseKernel), machine, options);
   const external = planExternal(tensors.filter(({ id }) => !addresses.has(id)), kernels, machine);
   const placed = new Map(external.tensors.map((tensor) => [tensor.id, tensor]));

@@ -3,7 +3,7 @@ import { fail } from "@systole/base";
 import type { Machine } from "@systole/isa";
 import { mapAccesses } from "./collapse.ts";
 import { directForm } from "./direct.ts";
-import { macsOf, outputsOf, resultStreams, type Chain, type Coordinate, type Engine, type Kernel, type ScheduledTensor, type Stage } from "./kernel.ts";
+import { factorsOf, macsOf, outputsOf, resultStreams, type Access, type Chain, type Coordinate, type Kernel, type Product, type ScheduledTensor, type Stage } from "./kernel.ts";
 import { buffersOf, cacheBytes, type TiledKernel } from "./schedule.ts";
 import type { TilingContext } from "./tiling/choices.ts";
 import { contractionTilings, realiseContraction } from "./tiling/contraction.ts";
@@ -83,7 +83,8 @@ export class TilingSearch {
     const { engine } = kernel;
     if (engine.kind !== "contraction") return [kernel];
     const small = !carriesBatch(kernel, this.#batch) && isSmall(kernel, this.#machine);
-    return small || engine.classes.includes("batch") ? [kernel, onVectorUnit(kernel, engine)] : [kernel];
+    const [product, ...others] = engine.products;
+    return others.length === 0 && (small || engine.classes.includes("batch")) ? [kernel, onVectorUnit(kernel, product!, engine.initial)] : [kernel];
   }
 
   #find(kernel: Kernel): TiledKernel | undefined {
@@ -152,7 +153,7 @@ export class TilingSearch {
 }
 
 /** A contraction as a sum of products on the vector unit: in the same order, and so with the same bits. */
-function onVectorUnit(kernel: Kernel, { x, w, initial }: Extract<Engine, { kind: "contraction" }>): Kernel {
+function onVectorUnit(kernel: Kernel, { x, w }: Product, initial: Access | undefined): Kernel {
   const product: Stage = { operation: "mul", sources: [{ kind: "stream", index: 0 }, { kind: "stream", index: 1 }], operands: "f32", dtype: "f32" };
   const chain: Chain = { streams: [x, w], stages: [product], dtype: "f32" };
   return { ...kernel, engine: { kind: "reduction", reduction: "sum", order: "sequential", chain, ...(initial === undefined ? {} : { initial }), dtype: "f32" }, multiplies: true };
@@ -216,7 +217,7 @@ function placeSignature({ type, memory }: ScheduledTensor): string {
 
 function transplant(tiled: TiledKernel, kernel: Kernel): TiledKernel {
   const engine = kernel.engine;
-  const own = engine.kind === "contraction" ? [engine.x, engine.w]
+  const own = engine.kind === "contraction" ? factorsOf(engine)
     : engine.kind === "reduction" ? engine.chain.streams
     : engine.kind === "gather" ? [engine.index]
     : engine.kind === "scatter" ? [engine.index, engine.updates] : [];

@@ -181,7 +181,7 @@ export const conv: Primitive<ConvParams> = {
     return [result];
   },
   jvp(b, { inputs: [x, w], tangents: [dx, dw, dInitial], params }) {
-    return [addTangents(b, dx && b.apply("conv", [dx, w!], params), dw && b.apply("conv", [x!, dw], params), dInitial)];
+    return [addTangents(b, dw && b.apply("conv", [x!, dw], params), dx && b.apply("conv", [dx, w!], params), dInitial)];
   },
   linearity: contractionLinearity,
   transpose(b, { fixed: [x, w], types, params, cotangent }) {

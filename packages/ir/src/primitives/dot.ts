@@ -105,7 +105,8 @@ export const dot: Primitive<DotParams> = {
     return [result];
   },
   jvp(b, { inputs: [x, w], tangents: [dx, dw, dInitial], params }) {
-    return [addTangents(b, dx && b.apply("dot", [dx, w!], params), dw && b.apply("dot", [x!, dw], params), dInitial)];
+    // What comes from a direction in the parameters first: it need not wait for the layer before.
+    return [addTangents(b, dw && b.apply("dot", [x!, dw], params), dx && b.apply("dot", [dx, w!], params), dInitial)];
   },
   linearity: contractionLinearity,
   // Both are contractions with the label strings in other places: no data is rearranged.

@@ -84,7 +84,7 @@ function contractionPhase(places: Places, node: Node, { x, w, initial }: { reado
     if (isDigit(label)) return isW ? [{ dim: dimOf(label, true), factor: 1 }] : window(label);
     return [{ dim: dimOf(label, p.k.includes(label)), factor: 1 }];
   }));
-  const engine: Engine = { kind: "contraction", x: accessOf(map(padded, p.x, false)), w: accessOf(map(w, p.w, true)), ...initialSums(initial, dims), classes };
+  const engine: Engine = { kind: "contraction", products: [{ x: accessOf(map(padded, p.x, false)), w: accessOf(map(w, p.w, true)) }], ...initialSums(initial, dims), classes };
   return { kind: "engine", pending: { origin: node.origin, dims, parallel, engine, origins: [] } };
 }
 

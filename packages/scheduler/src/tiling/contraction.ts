@@ -54,9 +54,9 @@ function* variants(problem: Problem, blocking: Blocking): Generator<TiledKernel>
   for (const order of ["rows-outer", "columns-outer"] as const) {
     const nest = nestOf(problem, blocking, order, blocking.boxes);
     if (nest === undefined) continue;
-    for (const keepX of nest.keptX === undefined ? [false] : [false, true]) {
-      for (const keepW of nest.keptW === undefined ? [false] : [false, true]) {
-        if (fewestBytes(nest, keepX, keepW) > problem.machine.dataCache.bytes) continue;
+    for (const keepX of mayKeepRole(problem, nest, "x") ? [false, true] : [false]) {
+      for (const keepW of mayKeepRole(problem, nest, "w") ? [false, true] : [false]) {
+        if (slotsBytes(fewestSlots(problem, nest, keepX, keepW)) > problem.machine.dataCache.bytes) continue;
         const tiled = build(problem, nest, { tile, panelColumns, dataflow, order, keepX, keepW }, blocking.arrayCycles);
         if (tiled !== undefined) yield tiled;
       }
@@ -80,7 +80,7 @@ function isHopeless({ kernel, machine, context, accesses }: Problem, { tile, box
     const cycles = loadCyclesOf(access, boxes[i]!, machine);
     bytes += Math.min(2, tiles) * boxes[i]!.bytes;
     loadCycles += tiles * cycles;
-    firstLoad += cycles;
+    firstLoad += (accesses[i]!.product ?? 0) > 0 ? 0 : cycles;
   }
   const block = kernel.dims.reduce((cycles, _, dim) => cycles / count(dim), arrayCycles);
   return bytes > machine.dataCache.bytes || !context.worthwhile(Math.floor(Math.max(arrayCycles, loadCycles) + Math.min(block, firstLoad) + aroundCycles));
@@ -99,19 +99,28 @@ interface Problem {
   readonly machine: Machine;
   readonly context: TilingContext;
   readonly roles: Roles;
-  /** x, w, then the streams of the results; `order` is that of their coordinates in the data cache, `dims` are those of the kernel that move them. */
-  readonly accesses: readonly { readonly role: Operand["role"]; readonly access: Access; readonly order: readonly number[]; readonly dims: readonly number[] }[];
+  readonly products: number;
+  /** x and w of each product, then the streams of the results; `order` is that of their coordinates in the data cache, `dims` are those of the kernel that move them. */
+  readonly accesses: readonly ProblemAccess[];
+}
+
+interface ProblemAccess {
+  readonly role: "x" | "w" | "result";
+  readonly product?: number;
+  readonly access: Access;
+  readonly order: readonly number[];
+  readonly dims: readonly number[];
 }
 
 function problemOf(kernel: Kernel, machine: Machine, context: TilingContext): Problem {
   const { engine } = kernel;
   if (engine.kind !== "contraction") return internal(`kernel ${kernel.name} is no contraction`);
   const dimsOf = (access: Access) => kernel.dims.flatMap((_, dim) => (dependsOn(access, dim) ? [dim] : []));
-  const accesses = [
-    { role: "x" as const, access: engine.x, order: kernelOrder(engine.x), dims: dimsOf(engine.x) }, { role: "w" as const, access: engine.w, order: externalOrder(engine.w), dims: dimsOf(engine.w) },
-    ...resultStreams(kernel).map((access) => ({ role: "result" as const, access, order: kernelOrder(access), dims: dimsOf(access) })),
+  const accesses: readonly ProblemAccess[] = [
+    ...engine.products.flatMap(({ x, w }, product): ProblemAccess[] => [{ role: "x", product, access: x, order: kernelOrder(x), dims: dimsOf(x) }, { role: "w", product, access: w, order: externalOrder(w), dims: dimsOf(w) }]),
+    ...resultStreams(kernel).map((access): ProblemAccess => ({ role: "result", access, order: kernelOrder(access), dims: dimsOf(access) })),
   ];
-  return { kernel, machine, context, roles: rolesOf(kernel), accesses };
+  return { kernel, machine, context, roles: rolesOf(kernel), products: engine.products.length, accesses };
 }
 
 /** What the array sees: the tile of each dimension, the columns of one gemm, the dataflow. */
@@ -172,7 +181,7 @@ function* blockings(problem: Problem): Generator<Blocking> {
         return { ...made, boxes, arrayCycles, aroundCycles, leastCycles: Math.floor(arrayCycles + aroundCycles) };
       };
       yield shape("weight-stationary");
-      if (!splitsSum && panels === 1) yield shape("output-stationary");
+      if (!splitsSum && panels === 1 && problem.products === 1) yield shape("output-stationary");
     }
   }
 }
@@ -221,48 +230,55 @@ function levelsOf({ kernel, roles, context }: Problem, choice: Shape, order: Til
   return levels.length > limits.levels || dimensions > limits.dimensions ? undefined : levels;
 }
 
-/** The loops of a blocking in one order, and each operand with two slots: x and w also where they are kept, if that makes a difference. */
+/** The loops of a blocking in one order, and each operand with two slots for tiles that move: factors also kept, if that makes a difference. */
 interface Nest {
   readonly levels: readonly Level[];
   readonly residences: readonly Residence[];
   readonly plain: readonly Operand[];
-  readonly keptX: Operand | undefined;
-  readonly keptW: Operand | undefined;
+  readonly kept: readonly (Operand | undefined)[];
 }
 
-/** Of the operands' slots, two for tiles that move. */
-function fewestBytes({ plain, keptX, keptW }: Nest, keepX: boolean, keepW: boolean): number {
-  let bytes = 0;
-  for (let i = 0; i < plain.length; i++) bytes += slotsBytes(i === 0 && keepX ? keptX! : i === 1 && keepW ? keptW! : plain[i]!);
-  return bytes;
+function mayKeepRole({ accesses }: Problem, { kept }: Nest, role: "x" | "w"): boolean {
+  return accesses.some((access, i) => access.role === role && kept[i] !== undefined);
 }
 
-function slotsBytes({ buffer }: Operand): number {
-  return buffer.slots * buffer.slotBytes;
+/** The factors of one role are kept together. */
+function fewestSlots({ accesses }: Problem, { plain, kept }: Nest, keepX: boolean, keepW: boolean): readonly Operand[] {
+  return plain.map((operand, i) => ((accesses[i]!.role === "x" ? keepX : accesses[i]!.role === "w" && keepW) ? kept[i] ?? operand : operand));
+}
+
+function slotsBytes(operands: readonly Operand[]): number {
+  return operands.reduce((bytes, { buffer }) => bytes + buffer.slots * buffer.slotBytes, 0);
+}
+
+function operandFor({ role, product, access }: ProblemAccess, box: Box, levels: readonly Level[], residence: Residence, keep: boolean, slots: number): Operand {
+  const operand = operandOf(role, access, box, levels, residence, keep, slots);
+  return product === undefined ? operand : { ...operand, product };
 }
 
 function nestOf(problem: Problem, blocking: Shape, order: TilingChoice["order"], boxes: readonly Box[]): Nest | undefined {
   const levels = levelsOf(problem, blocking, order);
   if (levels === undefined) return undefined;
   const residences = problem.accesses.map(({ role, access }) => residency(access, levels, scopeOf(role, levels)));
-  const operand = (i: number, keep: boolean) => operandOf(problem.accesses[i]!.role, problem.accesses[i]!.access, boxes[i]!, levels, residences[i]!, keep, 2);
-  const kept = (i: number) => (problem.accesses[i]!.access.direct !== true && mayKeep(residences[i]!, levels, problem.context) ? operand(i, true) : undefined);
-  return { levels, residences, plain: problem.accesses.map((_, i) => operand(i, false)), keptX: kept(0), keptW: kept(1) };
+  const operands = (keep: boolean) => problem.accesses.map((access, i) => (keep && !(access.role !== "result" && access.access.direct !== true && mayKeep(residences[i]!, levels, problem.context)) ? undefined : operandFor(access, boxes[i]!, levels, residences[i]!, keep, 2)));
+  return { levels, residences, plain: operands(false) as Operand[], kept: operands(true) };
 }
 
-function build(problem: Problem, { levels, residences, plain, keptX, keptW }: Nest, b: TilingChoice, arrayCycles: number): TiledKernel | undefined {
-  if ((b.keepX && keptX === undefined) || (b.keepW && keptW === undefined)) return undefined;
+function build(problem: Problem, nest: Nest, b: TilingChoice, arrayCycles: number): TiledKernel | undefined {
+  if ((b.keepX && !mayKeepRole(problem, nest, "x")) || (b.keepW && !mayKeepRole(problem, nest, "w"))) return undefined;
   const { kernel, machine, context, roles, accesses } = problem;
-  const fewest = [b.keepX ? keptX! : plain[0]!, b.keepW ? keptW! : plain[1]!, ...plain.slice(2)];
-  const slots = (count: number): Operand[] => fewest.map((o, i) => (i < 2 ? operandOf(o.role, accesses[i]!.access, o.box, levels, residences[i]!, i === 0 ? b.keepX : b.keepW, count) : o));
+  const { levels, residences, kept } = nest;
+  const fewest = fewestSlots(problem, nest, b.keepX, b.keepW);
+  const keeps = { x: b.keepX, w: b.keepW };
+  const slots = (count: number): readonly Operand[] => fewest.map((o, i) => (o.role === "x" || o.role === "w" ? operandFor(accesses[i]!, o.box, levels, residences[i]!, keeps[o.role] && kept[i] !== undefined, count) : o));
 
   const { M, sumBytes } = blockSizes(roles, b);
   const column = columnOf(roles);
   const panelCount = levels.find((l) => l.kind === "panel")?.count ?? 1;
   const panelRing = levels.map((_, i) => i).filter((i) => levels[i]!.kind !== "reduced");
   const sequence = panelRing.reduce((n, i) => n * levels[i]!.count, 1);
-  const splitsSum = levels.some((l) => l.kind === "reduced");
   const [initial] = initialOf(kernel.engine);
+  const splitsSum = levels.some((l) => l.kind === "reduced");
   const together = splitsSum || initial !== undefined ? panelCount : 2;
   const sumSlots = Math.min(sequence, Math.max(together, Math.min(8, Math.floor(machine.accumulators.bytes / sumBytes))));
   if (sumSlots * sumBytes > machine.accumulators.bytes) return undefined;
@@ -271,13 +287,12 @@ function build(problem: Problem, { levels, residences, plain, keptX, keptW }: Ne
   // As many slots as there is room for, up to four: the loads then run further ahead.
   const resultBytes = kernel.results.map(({ chain, output }) => (output?.direct === true ? 0 : align(M * b.panelColumns * bytesOf(chain.dtype))));
   const outBytes = resultBytes.reduce((sum, bytes) => sum + bytes, 0);
-  const bytesOfAll = (all: readonly Operand[]) => all.reduce((sum, o) => sum + slotsBytes(o), 0);
   const capacity = machine.dataCache.bytes - Math.min(2, sequence) * outBytes;
-  if (bytesOfAll(fewest) > capacity) return undefined;
+  if (slotsBytes(fewest) > capacity) return undefined;
   if (!context.worthwhile(Math.floor(fewest.reduce((sum, o) => sum + allLoadCycles(o, levels, machine), 0)))) return undefined;
-  const operands = [4, 3].map(slots).find((all) => bytesOfAll(all) <= capacity) ?? fewest;
+  const operands = [4, 3].map(slots).find((all) => slotsBytes(all) <= capacity) ?? fewest;
   // All panels of a tile finish their sums together: with a slot each, none holds up the accumulators.
-  const room = Math.floor((machine.dataCache.bytes - bytesOfAll(operands)) / outBytes);
+  const room = Math.floor((machine.dataCache.bytes - slotsBytes(operands)) / outBytes);
   const staging = resultBytes.map((bytes) => (bytes === 0 ? noBuffer(levels) : bufferOf(bytes, levels, panelRing, [], Math.min(room, Math.max(2, Math.min(8, panelCount))), "cache")));
 
   const panelTile = b.tile.map((t, dim) => (dim === column ? b.panelColumns : t));
@@ -306,19 +321,20 @@ function mayKeep({ dependent, optional }: Residence, levels: readonly Level[], {
 }
 
 /** Cycles of all blocks: full tiles and the tails of rows, columns and contracted dimensions. */
-function totalArrayCycles({ kernel, roles, machine }: Problem, b: Shape, rowParts: readonly Part[], kParts: readonly Part[]): number {
+function totalArrayCycles({ kernel, roles, machine, products }: Problem, b: Shape, rowParts: readonly Part[], kParts: readonly Part[]): number {
   const extent = (dim: number) => kernel.dims[dim]!.extent;
   const column = columnOf(roles);
   const columns = partsOf(column === undefined ? 1 : extent(column), b.panelColumns);
   const outer = [...roles.batch, ...roles.columns.slice(0, -1)].reduce((n, dim) => n * extent(dim), 1);
   const continues = initialOf(kernel.engine).length > 0;
+  // Between two blocks of the same sums: blocks of other panels where the sum is split, none between products.
   const splitsSum = roles.contracted.some((dim) => b.tile[dim]! < extent(dim));
-  const panelsBetween = splitsSum ? { panelsBetween: Math.ceil((column === undefined ? 1 : b.tile[column]!) / b.panelColumns) - 1 } : {};
+  const panelsBetween = splitsSum ? { panelsBetween: Math.ceil((column === undefined ? 1 : b.tile[column]!) / b.panelColumns) - 1 } : products > 1 ? { panelsBetween: 0 } : {};
   let cycles = 0;
   for (const rows of rowParts) for (const k of kParts) for (const c of columns) {
     cycles += rows.times * k.times * c.times * blockCycles({ rows: rows.size, contracted: k.size, columns: c.size, dataflow: b.dataflow, continues, ...panelsBetween }, machine);
   }
-  return outer * cycles;
+  return outer * products * cycles;
 }
 
 /** Products of full tiles and tails of several dimensions. */
