@@ -7,7 +7,7 @@
  */
 import { dtypeNames, internal, isFloat, elementwiseNames, type Dtype } from "@systole/base";
 import { reductionNames, type Instruction } from "@systole/isa";
-import { initialOf, isFetch, isPlain, passesOf, streamOperand, type Access, type Chain, type Engine, type Operand, type PlacedTensor, type Source, type TiledKernel } from "@systole/scheduler";
+import { initialOf, isFetch, isPlain, passesOf, streamOperand, type Access, type Chain, type Engine, type Fold, type Operand, type PlacedTensor, type Source, type TiledKernel } from "@systole/scheduler";
 import { gatherCode, scatterCode } from "./lookups.ts";
 import { maskOf } from "./registers.ts";
 import { TensorPlaces } from "./tensorPlaces.ts";
@@ -15,7 +15,6 @@ import { TileAddresses, type SpaceDim, type Tiles } from "./tileAddresses.ts";
 
 type Tensors = ReadonlyMap<number, PlacedTensor>;
 type Contraction = Extract<Engine, { kind: "contraction" }>;
-type Reduction = Extract<Engine, { kind: "reduction" }>;
 
 /** `registerOf` gives the register of a scalar that chooses a row. */
 export function kernelCode(tiled: TiledKernel, tensors: Tensors, registerOf: (scalar: string) => number = noScalars): Instruction[] {
@@ -70,13 +69,13 @@ class KernelWriter {
     switch (engine.kind) {
       case "none": return { engine: [[]], out: isFetch(kernel) ? this.#fetch() : this.#results() };
       case "contraction": {
-        const made = { buffer: sums ?? internal("a contraction has sums"), dtype: "f32" as const };
-        return { engine: engine.products.map((_, product) => [this.#gemm(engine, product, made)]), out: this.#results(made) };
+        const made = { buffer: sums[0] ?? internal("a contraction has sums"), dtype: "f32" as const };
+        return { engine: engine.products.map((_, product) => [this.#gemm(engine, product, made)]), out: this.#results([made]) };
       }
       case "reduction": {
-        if (sums === undefined) return { engine: [this.#fold(engine, this.#placeOf(0))], out: this.#store(0) };
-        const made = { buffer: sums, dtype: engine.dtype };
-        return { engine: [this.#fold(engine, made)], out: this.#results(made) };
+        if (sums.length === 0) return { engine: [engine.folds.flatMap((fold) => this.#fold(fold, this.#placeOf(0)))], out: this.#store(0) };
+        const made = engine.folds.map(({ dtype }, i) => ({ buffer: sums[i]!, dtype }));
+        return { engine: [engine.folds.flatMap((fold, i) => this.#fold(fold, made[i]!))], out: this.#results(made) };
       }
       case "gather": return { engine: [gatherCode(this.#at)], out: this.#store(0) };
       case "scatter": return { engine: [[]], out: scatterCode(this.#at) };
@@ -115,34 +114,35 @@ class KernelWriter {
     return continues ? { start: 0, continues: 1 } : { start: maskOf(this.#at.levelsOf("reduced")), continues: 0 };
   }
 
-  #fold({ chain, reduction, order, dtype }: Reduction, target: Place): Instruction[] {
+  #fold({ chain, reduction, order, dtype }: Fold, target: Place): Instruction[] {
     const { kernel, operands } = this.#t;
     const kept = this.#at.dims(0, kernel.parallel);
     const reduced = this.#at.dims(kernel.parallel, kernel.dims.length);
     const folded = reduced.length > 0 ? reduced : [{ dim: -1, extent: 1 }];
     const dims = [...kept, ...folded];
     const space = this.#at.space(dims);
-    const streams = operands.filter((o) => o.role === "stream").map((o) => this.#at.operand(o, space, dims));
+    const streams = chain.streams.map((access) => this.#at.operand(streamOperand(operands, "stream", access), space, dims));
     const moves = (position: number) => reduction.includes("scan") || position < kept.length;
     const to = "buffer" in target ? this.#at.tiles({ buffer: target.buffer, dtype }, space, dims, moves) : this.#at.tensor(target, space, dims);
-    return this.#vec(chain, dims, streams, { stream: (i) => i, engine: streams.length, result: () => streams.length }, to, { reduction: reductionNames.indexOf(reduction), reduced: folded.length, order: order === "blocked" ? 1 : 0, ...this.#sumsStart() });
+    return this.#vec(chain, dims, streams, { stream: (i) => i, engine: () => streams.length, result: () => streams.length }, to, { reduction: reductionNames.indexOf(reduction), reduced: folded.length, order: order === "blocked" ? 1 : 0, ...this.#sumsStart() });
   }
 
-  /** Every result of a tile, and its store. `made` is what the engine made. */
-  #results(made?: Tiles): Instruction[] {
+  /** Every result of a tile, and its store. `made` is what the engine made: of a reduction, by each of its folds. */
+  #results(made: readonly Tiles[] = []): Instruction[] {
     const { kernel, operands } = this.#t;
     const dims = this.#at.dims(0, kernel.parallel);
     const space = this.#at.space(dims);
     const generator = (place: Place) => ("buffer" in place ? this.#at.tiles(place, space, dims) : this.#at.tensor(place, space, dims));
     return kernel.results.flatMap(({ chain }, i) => {
       const sources = chain.stages.flatMap((stage) => stage.sources);
-      const streams = chain.streams.map((access) => this.#at.operand(streamOperand(operands, access), space, dims));
-      const engine = streams.length;
-      if (made !== undefined && (isPlain(kernel) || chain.stages.length === 0 || sources.some(({ kind }) => kind === "engine"))) streams.push(generator(made));
+      const streams = chain.streams.map((access) => this.#at.operand(streamOperand(operands, "result", access), space, dims));
+      const firstMade = streams.length;
+      const used = chain.stages.length === 0 && made.length > 0 ? [0] : [...new Set(sources.flatMap((source) => (source.kind === "engine" ? [source.index] : [])))];
+      streams.push(...used.map((index) => generator(made[index]!)));
       const earlier = [...new Set(sources.flatMap((source) => (source.kind === "result" ? [source.index] : [])))];
       const firstResult = streams.length;
       streams.push(...earlier.map((index) => generator(this.#placeOf(index))));
-      return [...this.#vec(chain, dims, streams, { stream: (k) => k, engine, result: (k) => firstResult + earlier.indexOf(k) }, generator(this.#placeOf(i)), {}), ...this.#store(i)];
+      return [...this.#vec(chain, dims, streams, { stream: (k) => k, engine: (k) => firstMade + used.indexOf(k), result: (k) => firstResult + earlier.indexOf(k) }, generator(this.#placeOf(i)), {}), ...this.#store(i)];
     });
   }
 
@@ -187,21 +187,21 @@ class KernelWriter {
 
   /** Brings what the sums of one tile go on from. */
   #loadSums(access: Access): Instruction {
-    const { onChip: target, outside: source } = this.#at.result(access, this.#t.sums ?? internal("an engine with initial values has sums"));
+    const { onChip: target, outside: source } = this.#at.result(access, this.#t.sums[0] ?? internal("an engine with initial values has sums"));
     return { op: "ld", target, source, fill: 0, first: 0, last: 0 };
   }
 }
 
 interface Positions {
   readonly stream: (index: number) => number;
-  readonly engine: number;
+  readonly engine: (index: number) => number;
   readonly result: (index: number) => number;
 }
 
 function sourceCode(source: Source, positions: Positions, dims: readonly SpaceDim[]): number {
   switch (source.kind) {
     case "stream": return positions.stream(source.index);
-    case "engine": return positions.engine;
+    case "engine": return positions.engine(source.index);
     case "result": return positions.result(source.index);
     case "stage": return 8 + source.index;
     case "index": return 16 + dims.findIndex(({ dim }) => dim === source.dim);

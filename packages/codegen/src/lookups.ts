@@ -31,7 +31,7 @@ export function scatterCode(at: TileAddresses): Instruction[] {
   if (combine === undefined) return [{ op: "scatter", target, source: updates, index, rows, first: 0, last: 0 }];
   // The row as it is, combined with the update, goes back to its place.
   const { dtype } = output.tensor.type;
-  const old = at.tiles({ buffer: sums ?? internal("a combining scatter has a buffer for the rows as they are"), dtype }, space, dims);
+  const old = at.tiles({ buffer: sums[0] ?? internal("a combining scatter has a buffer for the rows as they are"), dtype }, space, dims);
   const result = at.tiles({ buffer: staging[0]!, dtype }, space, dims);
   const code = dtypeNames.indexOf(dtype);
   return [

@@ -1,6 +1,6 @@
 /** @file Where the points of a tile lie: spaces of its dimensions, and address generators for its buffers and its tensors. */
 import { bytesOf, type Dtype } from "@systole/base";
-import { accessesOf, chainsOf, startOf, strideAlong, type Access, type Buffer, type Level, type Operand, type TiledKernel } from "@systole/scheduler";
+import { accessesOf, chainsOf, isScan, startOf, strideAlong, type Access, type Buffer, type Level, type Operand, type TiledKernel } from "@systole/scheduler";
 import { inPlaceRegions, type InPlaceRegion } from "./inPlace.ts";
 import { Registers, type DimensionSpec } from "./registers.ts";
 import type { Region, TensorPlaces } from "./tensorPlaces.ts";
@@ -137,7 +137,7 @@ export class TileAddresses {
   /** Byte strides of a dense tile in the order of the kernel's dimensions: sums, staging. */
   #denseStrides(width: number): (dim: number) => number {
     const { kernel } = this.tiled;
-    const scan = kernel.engine.kind === "reduction" && kernel.engine.reduction.includes("scan");
+    const scan = isScan(kernel.engine);
     const strides = new Map<number, number>();
     let bytes = width;
     for (let dim = (scan ? kernel.dims.length : kernel.parallel) - 1; dim >= 0; dim--) {

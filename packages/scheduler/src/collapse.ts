@@ -1,5 +1,5 @@
 /** @file Merges neighbouring dimensions of a kernel that every access walks as one, and drops dimensions of extent 1. */
-import { chainsOf, engineReads, initialOf, outputsOf, resultStreams, type Access, type Chain, type Coordinate, type Engine, type Kernel, type Stage } from "./kernel.ts";
+import { chainsOf, engineReads, initialOf, isScan, outputsOf, resultStreams, type Access, type Chain, type Coordinate, type Engine, type Kernel, type Stage } from "./kernel.ts";
 import { mergeAxes } from "./view.ts";
 
 export function collapseKernel(kernel: Kernel): Kernel {
@@ -27,7 +27,7 @@ function mergeDims(kernel: Kernel, outer: number): Kernel | undefined {
   if (kernel.engine.kind === "gather" || kernel.engine.kind === "scatter") return undefined;
   if (outer < kernel.parallel !== inner < kernel.parallel) return undefined;
   if (kernel.engine.kind === "contraction" && kernel.engine.classes[outer] !== kernel.engine.classes[inner]) return undefined;
-  if (kernel.engine.kind === "reduction" && kernel.engine.reduction.includes("scan") && inner >= kernel.parallel) return undefined;
+  if (isScan(kernel.engine) && inner >= kernel.parallel) return undefined;
   if (indexed(kernel, outer) || indexed(kernel, inner)) return undefined;
   const innerExtent = kernel.dims[inner]!.extent;
   const merge = (access: Access): Access | undefined => {
@@ -66,7 +66,7 @@ function removeDim(kernel: Kernel, dim: number): Kernel {
   const stage = (s: Stage): Stage => ({ ...s, sources: s.sources.map((source) => (source.kind === "index" ? { kind: "index", dim: renumber(source.dim) } : source)) });
   const chain = (c: Chain): Chain => ({ ...c, stages: c.stages.map(stage) });
   const engine: Engine = mapped.engine.kind === "contraction" ? { ...mapped.engine, classes: mapped.engine.classes.filter((_, i) => i !== dim) }
-    : mapped.engine.kind === "reduction" ? { ...mapped.engine, chain: chain(mapped.engine.chain) }
+    : mapped.engine.kind === "reduction" ? { ...mapped.engine, folds: mapped.engine.folds.map((fold) => ({ ...fold, chain: chain(fold.chain) })) }
     : mapped.engine;
   return { ...mapped, engine, results: mapped.results.map((result) => ({ ...result, chain: chain(result.chain) })), dims: kernel.dims.filter((_, i) => i !== dim), parallel: dim < kernel.parallel ? kernel.parallel - 1 : kernel.parallel };
 }
@@ -77,7 +77,7 @@ export function mapAccesses(kernel: Kernel, map: (access: Access) => Access): Ke
   const [initial] = initialOf(engine).map(map);
   const sums = initial === undefined ? {} : { initial };
   const mapped: Engine = engine.kind === "contraction" ? { ...engine, ...sums, products: engine.products.map(({ x, w }) => ({ x: map(x), w: map(w) })) }
-    : engine.kind === "reduction" ? { ...engine, ...sums, chain: chain(engine.chain) }
+    : engine.kind === "reduction" ? { ...engine, ...sums, folds: engine.folds.map((fold) => ({ ...fold, chain: chain(fold.chain) })) }
     : engine.kind === "gather" ? { ...engine, rows: map(engine.rows), index: map(engine.index) }
     : engine.kind === "scatter" ? { ...engine, updates: map(engine.updates), index: map(engine.index) }
     : engine;

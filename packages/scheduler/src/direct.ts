@@ -3,7 +3,7 @@
  * table of rows or their numbers, or where the vector unit behind the array would walk across the lanes: there a copy, which transposes at no cost, is better.
  */
 import { limits } from "@systole/isa";
-import { isPlain, strideAlong, type Access, type Chain, type Engine, type Kernel } from "./kernel.ts";
+import { isPlain, isScan, strideAlong, type Access, type Chain, type Engine, type Kernel } from "./kernel.ts";
 
 /** The kernel with every access direct that can be; undefined where none can. */
 export function directForm(kernel: Kernel): Kernel | undefined {
@@ -19,7 +19,7 @@ export function directForm(kernel: Kernel): Kernel | undefined {
   const streams = (chain: Chain, mayMark: (access: Access) => boolean): Chain => ({ ...chain, streams: chain.streams.map((access) => (mayMark(access) ? mark(access) : access)) });
   const alongLanes = (access: Access) => engine.kind !== "contraction" || kernel.parallel === 0 || [0, 1].includes(strideAlong(access, kernel.parallel - 1));
   const marked: Engine = engine.kind === "contraction" ? { ...engine, products: engine.products.map(({ x, w }) => ({ x: mark(x), w: mark(w) })) }
-    : engine.kind === "reduction" ? { ...engine, chain: streams(engine.chain, () => true) } : engine;
+    : engine.kind === "reduction" ? { ...engine, folds: engine.folds.map((fold) => ({ ...fold, chain: streams(fold.chain, () => true) })) } : engine;
   const writes = mayWriteDirectly(kernel);
   const made = results.map(({ chain, output }) => ({ chain: streams(chain, alongLanes), ...(output === undefined ? {} : { output: writes && alongLanes(output) ? mark(output) : output }) }));
   const result = { ...kernel, engine: marked, results: made };
@@ -28,5 +28,5 @@ export function directForm(kernel: Kernel): Kernel | undefined {
 
 /** A fold that is the result itself would write while it still reads. */
 function mayWriteDirectly(kernel: Kernel): boolean {
-  return kernel.engine.kind !== "reduction" || (!kernel.engine.reduction.includes("scan") && !isPlain(kernel));
+  return kernel.engine.kind !== "reduction" || (!isScan(kernel.engine) && !isPlain(kernel));
 }

@@ -50,11 +50,11 @@ export interface Dimension {
   readonly extent: number;
 }
 
-/** Operand of a stage: a stream, an earlier stage, what the engine made, an earlier result of the kernel, the index along a dimension, a constant. */
+/** Operand of a stage: a stream, an earlier stage, what the engine made (of several folds: which), an earlier result of the kernel, the index along a dimension, a constant. */
 export type Source =
   | { readonly kind: "stream"; readonly index: number }
   | { readonly kind: "stage"; readonly index: number }
-  | { readonly kind: "engine" }
+  | { readonly kind: "engine"; readonly index: number }
   | { readonly kind: "result"; readonly index: number }
   | { readonly kind: "index"; readonly dim: number }
   | { readonly kind: "immediate"; readonly value: number | bigint };
@@ -75,6 +75,14 @@ export interface Chain {
 
 export type Reduction = "sum" | "prod" | "max" | "min" | "argmax" | "argmin" | "argmaxlast" | "argminlast" | "scan" | "exclusivescan";
 
+/** What is made of the points of the reduced dimensions. */
+export interface Fold {
+  readonly reduction: Reduction;
+  readonly order: "sequential" | "blocked";
+  readonly chain: Chain;
+  readonly dtype: Dtype;
+}
+
 /** At each point of a kernel. */
 export interface Product {
   readonly x: Access;
@@ -88,8 +96,8 @@ export type Engine =
    * parallel dimensions; +0 without.
    */
   | { readonly kind: "contraction"; readonly products: readonly Product[]; readonly initial?: Access; readonly classes: readonly ("batch" | "row" | "column" | "contracted")[] }
-  /** On the vector unit, over the dimensions `parallel..`. `initial` as for contractions, for sums. */
-  | { readonly kind: "reduction"; readonly reduction: Reduction; readonly order: "sequential" | "blocked"; readonly chain: Chain; readonly initial?: Access; readonly dtype: Dtype }
+  /** On the vector unit, over the dimensions `parallel..`, each point once for all folds. A scan stands alone, and so does a sum with `initial`, as for contractions. */
+  | { readonly kind: "reduction"; readonly folds: readonly Fold[]; readonly initial?: Access }
   /** Rows of `rows` looked up by `index`: dimension 0 is the row of the result. */
   | { readonly kind: "gather"; readonly rows: Access; readonly index: Access; readonly rowCount: number }
   /** Rows of the output, looked up by `index` over dimension 0, are overwritten by updates or combined with them one after the other. */
@@ -129,8 +137,8 @@ export function waitingResults({ results }: Kernel): number {
 }
 
 /** Whether what the engine made is the result as it is. */
-export function isPlain({ results }: Kernel): boolean {
-  return results.length === 1 && results[0]!.chain.stages.length === 0 && results[0]!.chain.streams.length === 0;
+export function isPlain({ engine, results }: Kernel): boolean {
+  return (engine.kind !== "reduction" || engine.folds.length === 1) && results.length === 1 && results[0]!.chain.stages.length === 0 && results[0]!.chain.streams.length === 0;
 }
 
 /** Multiply-accumulates of a contraction, 0 for everything else. */
@@ -154,12 +162,22 @@ export function factorsOf({ products }: Extract<Engine, { kind: "contraction" }>
   return products.flatMap(({ x, w }) => [x, w]);
 }
 
+/** What the folds read, each access once. */
+export function foldStreams({ folds }: Extract<Engine, { kind: "reduction" }>): readonly Access[] {
+  return eachOnce(folds.map(({ chain }) => chain));
+}
+
+/** Whether the result has a point for every point that is read. */
+export function isScan(engine: Engine): boolean {
+  return engine.kind === "reduction" && engine.folds.some(({ reduction }) => reduction.includes("scan"));
+}
+
 /** What the engine reads, one entry per access. */
 export function engineReads(engine: Engine): readonly Access[] {
   switch (engine.kind) {
     case "none": return [];
     case "contraction": return [...factorsOf(engine), ...initialOf(engine)];
-    case "reduction": return [...engine.chain.streams, ...initialOf(engine)];
+    case "reduction": return [...foldStreams(engine), ...initialOf(engine)];
     case "gather": return [engine.rows, engine.index];
     case "scatter": return [engine.updates, engine.index];
   }
@@ -172,13 +190,17 @@ export function readsOf(kernel: Kernel): readonly Access[] {
 
 /** What the chains of the results read, each access once. */
 export function resultStreams({ results }: Kernel): readonly Access[] {
-  const all = results.flatMap(({ chain }) => chain.streams);
-  return results.length === 1 ? all : all.filter((access, i) => all.findIndex((other) => sameAccess(access, other)) === i);
+  return eachOnce(results.map(({ chain }) => chain));
+}
+
+function eachOnce(chains: readonly Chain[]): readonly Access[] {
+  const all = chains.flatMap(({ streams }) => streams);
+  return chains.length === 1 ? all : all.filter((access, i) => all.findIndex((other) => sameAccess(access, other)) === i);
 }
 
 /** The engine's chain, then those of the results. */
 export function chainsOf({ engine, results }: Kernel): readonly Chain[] {
-  return [...(engine.kind === "reduction" ? [engine.chain] : []), ...results.map(({ chain }) => chain)];
+  return [...(engine.kind === "reduction" ? engine.folds : []), ...results].map(({ chain }) => chain);
 }
 
 /** What a kernel writes, one entry per result that has a place. */

@@ -87,6 +87,6 @@ export function planOnChip(kernels: readonly TiledKernel[], machine: Machine, ro
     const cache = take(room(position));
     const accumulator = take(machine.accumulators.bytes);
     const place = (buffer: Buffer) => (buffer.memory === "cache" ? cache(buffer) : accumulator(buffer));
-    return { ...tiled, operands: tiled.operands.map((o) => ({ ...o, buffer: place(o.buffer) })), sums: tiled.sums === undefined ? undefined : place(tiled.sums), staging: tiled.staging.map(place) };
+    return { ...tiled, operands: tiled.operands.map((o) => ({ ...o, buffer: place(o.buffer) })), sums: tiled.sums.map(place), staging: tiled.staging.map(place) };
   });
 }

@@ -38,7 +38,7 @@ export function printKernel(tiled: TiledKernel): string[] {
   tiled.operands.filter((o) => o.role === "result").forEach(load);
   for (const initial of initialOf(kernel.engine)) {
     open("panel");
-    say(`sums go on from ${printAccess(initial, tiled)} -> ${printBuffer(tiled.sums!)}`);
+    say(`sums go on from ${printAccess(initial, tiled)} -> ${printBuffer(tiled.sums[0]!)}`);
     close("panel");
   }
   for (let pass = 0; pass < passesOf(kernel); pass++) {
@@ -65,8 +65,8 @@ function printEngine(tiled: TiledKernel): string[] {
   const points = (which: (dim: number) => boolean) => dims.flatMap((d, i) => (which(i) ? [`${d.name}:${tiled.tile[i]}`] : [])).join(" ");
   switch (engine.kind) {
     case "none": return [];
-    case "contraction": return [`gemm ${tiled.dataflow} rows(${points((i) => engine.classes[i] === "row")}) sum(${points((i) => engine.classes[i] === "contracted")}) columns(${tiled.panelColumns}) -> ${printBuffer(tiled.sums!)}`];
-    case "reduction": return [...printChain(engine.chain, tiled), `${engine.reduction} ${engine.order} over ${points((i) => i >= tiled.kernel.parallel)}`];
+    case "contraction": return [`gemm ${tiled.dataflow} rows(${points((i) => engine.classes[i] === "row")}) sum(${points((i) => engine.classes[i] === "contracted")}) columns(${tiled.panelColumns}) -> ${printBuffer(tiled.sums[0]!)}`];
+    case "reduction": return engine.folds.flatMap(({ chain, reduction, order }, i) => [...printChain(chain, tiled), `${engine.folds.length > 1 ? `fold ${i}: ` : ""}${reduction} ${order} over ${points((dim) => dim >= tiled.kernel.parallel)}`]);
     case "gather": return [`gather rows of ${engine.rows.tensor.name}`];
     case "scatter": return [`scatter rows of ${engine.updates.tensor.name}`];
   }
@@ -77,7 +77,7 @@ function printChain(chain: Chain, tiled: TiledKernel): string[] {
     switch (s.kind) {
       case "stream": return chain.streams[s.index]!.tensor.name;
       case "stage": return `s${s.index}`;
-      case "engine": return "sum";
+      case "engine": return tiled.kernel.engine.kind === "reduction" && tiled.kernel.engine.folds.length > 1 ? `fold${s.index}` : "sum";
       case "result": return `result${s.index}`;
       case "index": return `index(${tiled.kernel.dims[s.dim]?.name ?? s.dim})`;
       case "immediate": return String(s.value);

@@ -64,8 +64,8 @@ export interface TiledKernel {
   /** Columns of one gemm; 0 without contraction. */
   readonly panelColumns: number;
   readonly operands: readonly Operand[];
-  /** Running sums: accumulators for a contraction, data cache for a reduction that is tiled or whose sum is not the result itself; rows as they were for a combining scatter. */
-  readonly sums: Buffer | undefined;
+  /** Running sums: accumulators for a contraction, data cache for each fold of a reduction that is tiled or whose sum is not the result itself; rows as they were for a combining scatter. */
+  readonly sums: readonly Buffer[];
   /** For each result: what is stored, one tile (contraction: one panel) a slot. */
   readonly staging: readonly Buffer[];
   readonly predicted: Prediction;
@@ -73,7 +73,7 @@ export interface TiledKernel {
 
 /** Everything that takes room on the chip. */
 export function buffersOf({ operands, staging, sums }: TiledKernel): readonly Buffer[] {
-  return [...operands.map(({ buffer }) => buffer), ...staging, ...(sums === undefined ? [] : [sums])];
+  return [...operands.map(({ buffer }) => buffer), ...staging, ...sums];
 }
 
 /** Bytes of the data cache that the buffers take, of each buffer at most `slots` slots. */

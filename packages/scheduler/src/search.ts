@@ -3,7 +3,7 @@ import { fail } from "@systole/base";
 import type { Machine } from "@systole/isa";
 import { mapAccesses } from "./collapse.ts";
 import { directForm } from "./direct.ts";
-import { factorsOf, macsOf, outputsOf, resultStreams, type Access, type Chain, type Coordinate, type Kernel, type Product, type ScheduledTensor, type Stage } from "./kernel.ts";
+import { factorsOf, foldStreams, macsOf, outputsOf, resultStreams, type Access, type Chain, type Coordinate, type Kernel, type Product, type ScheduledTensor, type Stage } from "./kernel.ts";
 import { buffersOf, cacheBytes, type TiledKernel } from "./schedule.ts";
 import type { TilingContext } from "./tiling/choices.ts";
 import { contractionTilings, realiseContraction } from "./tiling/contraction.ts";
@@ -156,7 +156,7 @@ export class TilingSearch {
 function onVectorUnit(kernel: Kernel, { x, w }: Product, initial: Access | undefined): Kernel {
   const product: Stage = { operation: "mul", sources: [{ kind: "stream", index: 0 }, { kind: "stream", index: 1 }], operands: "f32", dtype: "f32" };
   const chain: Chain = { streams: [x, w], stages: [product], dtype: "f32" };
-  return { ...kernel, engine: { kind: "reduction", reduction: "sum", order: "sequential", chain, ...(initial === undefined ? {} : { initial }), dtype: "f32" }, multiplies: true };
+  return { ...kernel, engine: { kind: "reduction", folds: [{ reduction: "sum", order: "sequential", chain, dtype: "f32" }], ...(initial === undefined ? {} : { initial }) }, multiplies: true };
 }
 
 /** Whether the vector unit is done long before a row has crossed the array, even where short runs leave lanes empty. */
@@ -218,7 +218,7 @@ function placeSignature({ type, memory }: ScheduledTensor): string {
 function transplant(tiled: TiledKernel, kernel: Kernel): TiledKernel {
   const engine = kernel.engine;
   const own = engine.kind === "contraction" ? factorsOf(engine)
-    : engine.kind === "reduction" ? engine.chain.streams
+    : engine.kind === "reduction" ? foldStreams(engine)
     : engine.kind === "gather" ? [engine.index]
     : engine.kind === "scatter" ? [engine.index, engine.updates] : [];
   const accesses = [...own, ...resultStreams(kernel)];

@@ -93,7 +93,7 @@ function kernelData(tiled: TiledKernel): Json {
     levels: tiled.levels.map((level) => ({ dim: kernel.dims[level.dim]?.name ?? "", step: level.step, count: level.count, kind: level.kind })),
     dataflow: tiled.dataflow, panelColumns: tiled.panelColumns,
     operands: tiled.operands.map((o) => ({ role: o.role, ...(o.product === undefined ? {} : { product: o.product }), tensor: o.access.tensor.name, tensorId: o.access.tensor.id, extents: o.box.extents, buffer: plain(o.buffer), resident: o.resident })),
-    sums: tiled.sums === undefined ? null : plain(tiled.sums),
+    sums: tiled.sums.map(plain),
     results: kernel.results.map(({ chain, output }, i) => ({ stages: chain.stages.map((stage) => stage.operation), output: output?.tensor.name ?? null, staging: plain(tiled.staging[i]!) })), predicted: plain(tiled.predicted),
   };
 }

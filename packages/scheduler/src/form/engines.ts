@@ -113,13 +113,13 @@ export function reduction(places: Places, node: Node): Expression {
   const prepared = (view: View): View => (form.pad !== undefined ? padOrCopy(places, view, form.pad, source.type, node.origin) : form.scan?.reverse === true ? reverseView(view, [form.scan.axis]) : view);
   const adapt = (view: View): View => mapAxes(prepared(view), dims, axisMap);
   const chain = places.chain(expression, source.type.dtype, adapt, (axis) => axisMap[axis]![0]!.dim);
-  const engine: Engine = { kind: "reduction", reduction: form.reduction, order: form.order, chain, ...initialSums(initial, form.dims), dtype: node.outputs[0]!.type.dtype };
+  const engine: Engine = { kind: "reduction", folds: [{ reduction: form.reduction, order: form.order, chain, dtype: node.outputs[0]!.type.dtype }], ...initialSums(initial, form.dims) };
   const pending: Expression = { kind: "engine", pending: { origin: node.origin, dims, parallel: form.parallel, engine, origins: originsOf(expression) } };
   if (form.scan === undefined) return pending;
   // A running sum keeps its axis: the result is written at once, through the axis order of the nest.
   const target = places.tensor(places.name(node.origin), "temporary", node.outputs[0]!.type);
   const output = accessOf(mapAxes(form.scan.reverse ? reverseView(wholeView(target), [form.scan.axis]) : wholeView(target), dims, axisMap));
-  places.push({ origins: [node.origin, ...originsOf(expression)], dims, parallel: form.parallel, engine, results: [{ chain: { streams: [], stages: [], dtype: engine.dtype }, output }] }, node.origin);
+  places.push({ origins: [node.origin, ...originsOf(expression)], dims, parallel: form.parallel, engine, results: [{ chain: { streams: [], stages: [], dtype: node.outputs[0]!.type.dtype }, output }] }, node.origin);
   return { kind: "view", view: wholeView(target) };
 }
 

@@ -89,7 +89,7 @@ export class Places {
       switch (e.kind) {
         case "immediate": return { kind: "immediate", value: e.value };
         case "index": return { kind: "index", dim: dimOfAxis(e.axis) };
-        case "engine": return { kind: "engine" };
+        case "engine": return { kind: "engine", index: 0 };
         case "view": {
           const access = accessOf(adapt(e.view));
           const known = streams.findIndex((s) => sameAccess(s, access));

@@ -4,7 +4,7 @@
  */
 import { fail, isFloat, type Dtype, type ElementwiseName, type TensorType } from "@systole/base";
 import type { Node, Origin } from "@systole/ir";
-import type { Dimension } from "../kernel.ts";
+import type { Dimension, Engine } from "../kernel.ts";
 import { reshapeView, transposeView, wholeView, type View } from "../view.ts";
 import { accessOf, mapAxes } from "./access.ts";
 import type { Expression } from "./expression.ts";
@@ -52,7 +52,7 @@ function ranks(places: Places, keys: View, dtype: Dtype, descending: boolean, or
   const earlier = binary("lt", { kind: "index", axis: last + 1 }, { kind: "index", axis: last }, "i32", origin, "bool");
   const counted = (condition: Expression): Expression => {
     const chain = places.chain({ kind: "apply", operation: "convert", operands: "bool", dtype: "i32", args: [condition], origin }, "i32", (view) => view, (axis) => axis);
-    const engine = { kind: "reduction" as const, reduction: "sum" as const, order: "sequential" as const, chain, dtype: "i32" as const };
+    const engine: Engine = { kind: "reduction", folds: [{ reduction: "sum", order: "sequential", chain, dtype: "i32" }] };
     return { kind: "view", view: wholeView(places.emit({ kind: "engine", pending: { origin, dims, parallel: last + 1, engine, origins: [] } }, type, origin, "count")) };
   };
   const before = compare(descending ? "gt" : "lt", other, key);

@@ -20,7 +20,7 @@ export function windowArgmax(places: Places, node: Node<"window_argmax">): Expre
   const nest = windowNest(shape, type.shape, params, lowestBits(node));
   const view = places.placed(source);
   const chain = places.chain({ kind: "view", view }, source.type.dtype, (v) => mapAxes(padOrCopy(places, v, nest.pad!, source.type, origin), nest.dims, nest.axes), (axis) => axis);
-  const found = places.emit({ kind: "engine", pending: { origin, dims: nest.dims, parallel: nest.parallel, engine: { kind: "reduction", reduction: "argmax", order: "sequential", chain, dtype: "i32" }, origins: [] } }, type, origin, "argmax");
+  const found = places.emit({ kind: "engine", pending: { origin, dims: nest.dims, parallel: nest.parallel, engine: { kind: "reduction", folds: [{ reduction: "argmax", order: "sequential", chain, dtype: "i32" }] }, origins: [] } }, type, origin, "argmax");
 
   const math = new IndexMath(places, type, origin);
   const position: Expression = { kind: "view", view: wholeView(found) };

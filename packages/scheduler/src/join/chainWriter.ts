@@ -7,7 +7,7 @@ export class ChainWriter {
   readonly #streams: Access[] = [];
   readonly #stages: Stage[] = [];
   readonly #inlined = new Map<Chain, Source>();
-  #last: Source = { kind: "engine" };
+  #last: Source = { kind: "engine", index: 0 };
 
   stream(access: Access): Source {
     const known = this.#streams.findIndex((other) => sameAccess(other, access));
@@ -31,7 +31,7 @@ export class ChainWriter {
       return s.kind === "index" ? { kind: "index", dim: dimOf(s.dim) } : s;
     };
     this.#stages.push(...stages.map((stage) => ({ ...stage, sources: stage.sources.map(source) })));
-    this.#last = stages.length > 0 ? { kind: "stage", index: this.#stages.length - 1 } : sources[0] ?? { kind: "engine" };
+    this.#last = stages.length > 0 ? { kind: "stage", index: this.#stages.length - 1 } : sources[0] ?? { kind: "engine", index: 0 };
     return this.#last;
   }
 
@@ -39,7 +39,7 @@ export class ChainWriter {
   chain(dtype: Dtype): Chain | undefined {
     const copied: Stage[] = this.#last.kind === "stage" ? [] : [{ operation: "copy", sources: [this.#last], operands: dtype, dtype }];
     const stages = [...this.#stages, ...copied];
-    const onChip = new Set(stages.flatMap(({ sources }) => sources.flatMap((s) => (s.kind === "engine" ? ["engine"] : s.kind === "result" ? [`result ${s.index}`] : []))));
+    const onChip = new Set(stages.flatMap(({ sources }) => sources.flatMap((s) => (s.kind === "engine" || s.kind === "result" ? [`${s.kind} ${s.index}`] : []))));
     return stages.length > limits.stages || this.#streams.length + onChip.size > limits.streams ? undefined : { streams: this.#streams, stages, dtype };
   }
 }

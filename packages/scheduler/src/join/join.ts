@@ -9,6 +9,7 @@ import { startOf } from "../inPlace.ts";
 import { chainsOf, readsOf, resultStreams, strideAlong, type Access, type Chain, type Kernel, type Result, type ScheduledTensor, type Source } from "../kernel.ts";
 import { ChainWriter } from "./chainWriter.ts";
 import { KernelOrder, type Host } from "./kernelOrder.ts";
+import { shareStreams, withFolds } from "./withFolds.ts";
 import { roughCycles } from "./roughCost.ts";
 
 /** `canonical` gives the kernel by which to decide. */
@@ -26,10 +27,14 @@ export function joinKernels(kernels: readonly Kernel[], machine: Machine, canoni
 }
 
 /** Undefined where two kernels take less: each of them has the latency of the vector unit, and where they follow each other the second one waits for the first. */
-function bestJoin({ kernel: host, follows }: Host, kernel: Kernel, cycles: (kernel: Kernel) => number, { vector }: Machine): Kernel | undefined {
+function bestJoin({ kernel: host, follows }: Host, kernel: Kernel, cycles: (kernel: Kernel) => number, { vector, external }: Machine): Kernel | undefined {
   const apart = cycles(host) + cycles(kernel) + (follows ? 2 : 1) * vector.latencyCycles;
-  const ways = ["again", "read"] as const;
-  const [best] = ways.flatMap((way) => withResult(host, kernel, way) ?? []).map((together) => ({ together, cycles: cycles(together) })).sort((a, b) => a.cycles - b.cycles);
+  if (kernel.engine.kind === "reduction") {
+    // Folds of different things gain no more than a latency.
+    const worthwhile = shareStreams(host, kernel) || Math.max(cycles(host), cycles(kernel)) < external.latencyCycles;
+    return worthwhile ? withFolds(host, kernel) : undefined;
+  }
+  const [best] = (["again", "read"] as const).flatMap((way) => withResult(host, kernel, way) ?? []).map((together) => ({ together, cycles: cycles(together) })).sort((a, b) => a.cycles - b.cycles);
   return best === undefined || best.cycles > apart ? undefined : best.together;
 }
 

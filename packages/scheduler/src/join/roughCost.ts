@@ -12,7 +12,7 @@ export function roughCycles(kernel: Kernel, machine: Machine): number {
   const points = kernel.dims.slice(0, kernel.parallel).reduce((n, { extent }) => n * extent, 1);
   const pass = (chain: Chain, count: number) => Math.ceil(count / vector.lanes) * laneCycles(chain) * Math.max(1, Math.ceil(chain.stages.length / vector.chainedOperations));
   const { engine } = kernel;
-  const vectorCycles = (engine.kind === "reduction" ? pass(engine.chain, all) : 0) + kernel.results.reduce((sum, { chain }) => sum + pass(chain, points), 0);
+  const vectorCycles = (engine.kind === "reduction" ? engine.folds.reduce((sum, { chain }) => sum + pass(chain, all), 0) : 0) + kernel.results.reduce((sum, { chain }) => sum + pass(chain, points), 0);
   const bytes = (accesses: readonly Access[]) => [...new Map(accesses.map((access) => [access.tensor, access])).values()].reduce((sum, access) => sum + touchedBytes(kernel, access), 0);
   const total = bytes(accessesOf(kernel));
   // What is small lies in the data cache, as a rule. Of what is not, each tile waits for the results it reads; in kernels of their own others would come in between.

@@ -304,7 +304,7 @@ function build(problem: Problem, nest: Nest, b: TilingChoice, arrayCycles: numbe
     storeBytes: outputsOf(kernel).map((output) => storeTraffic(output, panelTile, machine)), ...sumsFrom,
     tailCycles: tailCyclesOf(problem, b),
   });
-  return { kernel, choice: b, levels, tile: b.tile, dataflow: b.dataflow, panelColumns: b.panelColumns, operands, sums, staging, predicted };
+  return { kernel, choice: b, levels, tile: b.tile, dataflow: b.dataflow, panelColumns: b.panelColumns, operands, sums: [sums], staging, predicted };
 }
 
 /** From the last block's weights to its results in staging. */

@@ -1,7 +1,7 @@
 /** @file Tilings of everything that runs on the vector unit or the DMA alone: maps, reductions, scans, gathers, scatters. */
 import { bytesOf } from "@systole/base";
 import { limits, type Machine } from "@systole/isa";
-import { initialOf, isFetch, isPlain, outputsOf, resultStreams, waitingResults, type Access, type Kernel } from "../kernel.ts";
+import { foldStreams, initialOf, isFetch, isPlain, isScan, outputsOf, resultStreams, waitingResults, type Access, type Kernel } from "../kernel.ts";
 import type { Level, Operand, TiledKernel } from "../schedule.ts";
 import { extentChoices, suffixTiles, type TilingContext } from "./choices.ts";
 import { boxTraffic, initialCycles, predict, storeTraffic } from "./cost.ts";
@@ -36,13 +36,13 @@ function fetchOf(kernel: Kernel, machine: Machine): TiledKernel {
   const loadCycles = Math.ceil(readBytes / machine.external.readBytesPerCycle);
   const predicted = { cycles: loadCycles + machine.external.latencyCycles, arrayCycles: 0, loadCycles, storeCycles: 0, vectorCycles: 0, readBytes, writeBytes: 0, boundBy: "load" } as const;
   const choice = { tile, panelColumns: 0, dataflow: "weight-stationary", order: "rows-outer", keepX: false, keepW: false } as const;
-  return { kernel, choice, levels: [], tile, dataflow: "weight-stationary", panelColumns: 0, operands: [], sums: undefined, staging: [noBuffer([])], predicted };
+  return { kernel, choice, levels: [], tile, dataflow: "weight-stationary", panelColumns: 0, operands: [], sums: [], staging: [noBuffer([])], predicted };
 }
 
 /** A sum in ascending order continues from tile to tile; blocked sums, scans and arg reductions take a whole row at once. */
 function splitsReduction(kernel: Kernel): boolean {
   const engine = kernel.engine;
-  return engine.kind === "reduction" && engine.order === "sequential" && ["sum", "prod", "max", "min"].includes(engine.reduction);
+  return engine.kind === "reduction" && engine.folds.every(({ order, reduction }) => order === "sequential" && ["sum", "prod", "max", "min"].includes(reduction));
 }
 
 /** Row-major tiles of many sizes, and boxes of independent extents where the dimensions are few (for transposing accesses). */
@@ -70,7 +70,7 @@ export function realiseMapping(kernel: Kernel, machine: Machine, tile: readonly 
   const levels: Level[] = kernel.dims.flatMap((_, dim) =>
     tile[dim]! < extent(dim) || dim === context.batchDim ? [{ dim, step: tile[dim]!, count: Math.ceil(extent(dim) / tile[dim]!), kind: dim < kernel.parallel ? "parallel" as const : "reduced" as const }] : []);
   if (levels.length > limits.levels || tile.filter((points) => points > 1).length >= limits.dimensions || tile.some((points) => points > mostPoints)) return undefined;
-  const engineStreams = engine.kind === "reduction" ? engine.chain.streams : engine.kind === "scatter" ? [engine.updates] : [];
+  const engineStreams = engine.kind === "reduction" ? foldStreams(engine) : engine.kind === "scatter" ? [engine.updates] : [];
   const wholeIndex = wholeIndexOf(kernel, machine, tile, levels, context);
   const place = (slots: number): Operand[] => [
     ...(engine.kind === "gather" || engine.kind === "scatter" ? [wholeIndex ?? makeOperand("index", engine.index, tile, levels, false, externalOrder(engine.index), slots)] : []),
@@ -78,7 +78,7 @@ export function realiseMapping(kernel: Kernel, machine: Machine, tile: readonly 
     ...engineStreams.map((access) => makeOperand("stream", access, tile, levels, false, engine.kind === "reduction" ? externalOrder(access) : kernelOrder(access), slots)),
     ...resultStreams(kernel).map((access) => makeOperand("result", access, tile, levels, false, kernelOrder(access), slots)),
   ];
-  const scan = engine.kind === "reduction" && engine.reduction.includes("scan");
+  const scan = isScan(engine);
   const parallelLevels = levels.map((_, i) => i).filter((i) => levels[i]!.kind === "parallel");
   const points = tile.slice(0, scan ? tile.length : kernel.parallel).reduce((a, b) => a * b, 1);
   const staging = kernel.results.map(({ chain, output }) => (output?.direct === true ? noBuffer(levels) : bufferOf(align(points * bytesOf(chain.dtype)), levels, parallelLevels, [], 2, "cache")));
@@ -86,14 +86,15 @@ export function realiseMapping(kernel: Kernel, machine: Machine, tile: readonly 
   const combines = engine.kind === "scatter" && engine.combine !== undefined;
   const [initial] = initialOf(engine);
   const needsSums = combines || (engine.kind === "reduction" && !scan && (hasReducedLevel || !isPlain(kernel) || initial !== undefined));
-  const sums = needsSums ? bufferOf(align(points * bytesOf(engine.kind === "reduction" ? engine.dtype : kernel.results[0]!.chain.dtype)), levels, parallelLevels, [], 2, "cache") : undefined;
-  const results = [...staging, ...(sums === undefined ? [] : [sums])];
+  const summed = !needsSums ? [] : engine.kind === "reduction" ? engine.folds.map(({ dtype }) => dtype) : [kernel.results[0]!.chain.dtype];
+  const sums = summed.map((dtype) => bufferOf(align(points * bytesOf(dtype)), levels, parallelLevels, [], 2, "cache"));
+  const results = [...staging, ...sums];
   const cacheBytes = (all: readonly Operand[]) => [...results, ...all.map((o) => o.buffer)].reduce((sum, buffer) => sum + buffer.slots * buffer.slotBytes, 0);
   const operands = [4, 3, 2].map(place).find((all) => cacheBytes(all) <= machine.dataCache.bytes);
   if (operands === undefined) return undefined;
 
   const tiles = levels.reduce((n, l) => n * l.count, 1);
-  const sumsFrom = initial === undefined ? {} : { initial: { access: initial, cycles: initialCycles(initial, tile, points, machine), times: parallelLevels.reduce((n, i) => n * levels[i]!.count, 1), slots: sums!.slots } };
+  const sumsFrom = initial === undefined ? {} : { initial: { access: initial, cycles: initialCycles(initial, tile, points, machine), times: parallelLevels.reduce((n, i) => n * levels[i]!.count, 1), slots: sums[0]!.slots } };
   const lookups = engine.kind === "gather" ? { lookup: { rows: engine.rows, cycles: lookupCycles(engine.rows, tile, machine), slots: Math.max(2, staging[0]!.slots) } } : {};
   const stores = parallelLevels.reduce((n, i) => n * levels[i]!.count, 1);
   const vectorCycles = tiles * engineCycles(kernel, tile, operands, machine) + (isPlain(kernel) && initial === undefined && engine.kind !== "none" ? 0 : stores * (resultCycles(kernel, tile, operands, machine) + waitingResults(kernel) * machine.vector.latencyCycles)) + tiles;
@@ -123,21 +124,22 @@ function lookupCycles(rows: Access, tile: readonly number[], machine: Machine): 
   return (tile[0]! * boxTraffic(rows, row, machine)) / machine.external.readBytesPerCycle;
 }
 
-/** Cycles of the reduction over one tile. */
+/** Cycles of the folds over one tile. */
 function engineCycles(kernel: Kernel, tile: readonly number[], operands: readonly Operand[], machine: Machine): number {
   const engine = kernel.engine;
   if (engine.kind !== "reduction") return 0;
-  const scan = engine.reduction.includes("scan");
-  const target = denseStrides(tile, scan ? tile.length : kernel.parallel, bytesOf(engine.dtype));
-  const strides = [...operands.filter((o) => o.role === "stream").map(operandStrides), target];
-  return passCycles({ operands: strides, tile, kept: kernel.parallel, to: tile.length, chain: engine.chain, reduction: engine.reduction, blocked: engine.order === "blocked" }, machine);
+  return engine.folds.reduce((sum, { chain, reduction, order, dtype }) => {
+    const target = denseStrides(tile, isScan(engine) ? tile.length : kernel.parallel, bytesOf(dtype));
+    const strides = [...chain.streams.map((access) => operandStrides(streamOperand(operands, "stream", access))), target];
+    return sum + passCycles({ operands: strides, tile, kept: kernel.parallel, to: tile.length, chain, reduction, blocked: order === "blocked" }, machine);
+  }, 0);
 }
 
 /** Cycles of the elementwise passes over one tile of results. */
 function resultCycles({ results, parallel }: Kernel, tile: readonly number[], operands: readonly Operand[], machine: Machine): number {
   return results.reduce((sum, { chain, output }) => {
     const target = output?.direct === true ? directStrides(output) : denseStrides(tile, parallel, bytesOf(chain.dtype));
-    const strides = [...chain.streams.map((access) => operandStrides(streamOperand(operands, access))), target];
+    const strides = [...chain.streams.map((access) => operandStrides(streamOperand(operands, "result", access))), target];
     return sum + passCycles({ operands: strides, tile, kept: parallel, to: parallel, chain }, machine);
   }, 0);
 }

@@ -97,9 +97,9 @@ export function operandOf(role: Operand["role"], access: Access, box: Box, level
   return { role, access, box, buffer: bufferOf(box.bytes, levels, dependent, kept, slots, "cache"), resident: [...free, ...kept].sort((a, b) => a - b) };
 }
 
-/** The operand of a stream of a result. */
-export function streamOperand(operands: readonly Operand[], access: Access): Operand {
-  return operands.find((operand) => operand.role === "result" && sameAccess(operand.access, access)) ?? internal(`${access.tensor.name} is no operand`);
+/** The operand of a stream of a fold or of a result. */
+export function streamOperand(operands: readonly Operand[], role: "stream" | "result", access: Access): Operand {
+  return operands.find((operand) => operand.role === role && sameAccess(operand.access, access)) ?? internal(`${access.tensor.name} is no operand`);
 }
 
 /** How often the operand is loaded. */
