@@ -1,4 +1,4 @@
-/** @file Kernels with several results compute what the evaluator computes, whatever is joined and however it is tiled. */
+/** @file Kernels with several results or folds compute what the evaluator computes, whatever is joined and however it is tiled. */
 import { tensor } from "@systole/base";
 import { GraphBuilder, type Graph, type Value } from "@systole/ir";
 import { presets } from "@systole/isa";
@@ -65,4 +65,25 @@ test.each(Object.keys(engines))("elementwise work behind: %s", (engine) => {
   }), { numRuns: 12, seed: 5 });
   expect(joined).toBeGreaterThan(4);
   expect(waiting).toBeGreaterThan(0);
+});
+
+const folds = ["sum", "max", "min", "prod"] as const;
+const fold = fc.record({ kind: fc.constantFrom(...folds), order: fc.constantFrom("sequential" as const, "blocked" as const), of: fc.nat(2), squared: fc.boolean(), behind: fc.boolean() });
+
+test("reductions over the same points", () => {
+  let together = 0;
+  fc.assert(fc.property(fc.array(fold, { minLength: 2, maxLength: 5 }), fc.constantFrom([0], [1], [1, 2], [0, 2]), fc.nat(1000), (list, axes, seed) => {
+    const b = new GraphBuilder();
+    b.setOrigin({ node: "n", operator: "Test" });
+    const inputs = [0, 1, 2].map((i) => b.input(`x${i}`, { dtype: "f32", shape: [7, 9, 20] }));
+    for (const [i, { kind, order, of, squared, behind }] of list.entries()) {
+      const x = inputs[of]!;
+      const value = b.apply("reduce", [squared ? b.apply("mul", [x, inputs[(of + 1) % 3]!], {}) : x], { kind, axes, order: kind === "sum" ? order : "sequential" });
+      b.output(`y${i}`, behind ? b.apply("tanh", [value], {}) : value);
+    }
+    const graph = b.build("folds");
+    together += kernelsOf(graph).filter(({ engine }) => engine.kind === "reduction" && engine.folds.length > 1).length;
+    expect(differencesFromEvaluator(graph, seed, 1)).toEqual([]);
+  }), { numRuns: 12, seed: 7 });
+  expect(together).toBeGreaterThan(6);
 });

@@ -72,15 +72,22 @@ function removeDim(kernel: Kernel, dim: number): Kernel {
 }
 
 export function mapAccesses(kernel: Kernel, map: (access: Access) => Access): Kernel {
-  const chain = (c: Chain): Chain => ({ ...c, streams: c.streams.map(map) });
-  const engine = kernel.engine;
+  const engine = mapEngine(kernel.engine, map);
+  return { ...kernel, engine, results: kernel.results.map(({ chain, output }) => ({ chain: mapStreams(chain, map), ...(output === undefined ? {} : { output: map(output) }) })) };
+}
+
+export function mapEngine(engine: Engine, map: (access: Access) => Access): Engine {
   const [initial] = initialOf(engine).map(map);
   const sums = initial === undefined ? {} : { initial };
-  const mapped: Engine = engine.kind === "contraction" ? { ...engine, ...sums, products: engine.products.map(({ x, w }) => ({ x: map(x), w: map(w) })) }
-    : engine.kind === "reduction" ? { ...engine, ...sums, folds: engine.folds.map((fold) => ({ ...fold, chain: chain(fold.chain) })) }
-    : engine.kind === "gather" ? { ...engine, rows: map(engine.rows), index: map(engine.index) }
-    : engine.kind === "scatter" ? { ...engine, updates: map(engine.updates), index: map(engine.index) }
-    : engine;
-  const results = kernel.results.map((result) => ({ chain: chain(result.chain), ...(result.output === undefined ? {} : { output: map(result.output) }) }));
-  return { ...kernel, engine: mapped, results };
+  switch (engine.kind) {
+    case "none": return engine;
+    case "contraction": return { ...engine, ...sums, products: engine.products.map(({ x, w }) => ({ x: map(x), w: map(w) })) };
+    case "reduction": return { ...engine, ...sums, folds: engine.folds.map((fold) => ({ ...fold, chain: mapStreams(fold.chain, map) })) };
+    case "gather": return { ...engine, rows: map(engine.rows), index: map(engine.index) };
+    case "scatter": return { ...engine, updates: map(engine.updates), index: map(engine.index) };
+  }
+}
+
+function mapStreams(chain: Chain, map: (access: Access) => Access): Chain {
+  return { ...chain, streams: chain.streams.map(map) };
 }

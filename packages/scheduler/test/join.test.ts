@@ -70,6 +70,46 @@ describe("elementwise work on a value with several readers", () => {
   });
 });
 
+describe("reductions", () => {
+  const sum = (b: GraphBuilder, x: Value, axes: readonly number[] = [1], kind: "sum" | "max" = "sum") => b.apply("reduce", [x], { kind, axes, order: "sequential" });
+  const foldsOf = (build: (b: GraphBuilder, x: Value, y: Value) => Readonly<Record<string, Value>>) =>
+    schedule(graphOf((b) => build(b, b.input("x", f32(64, 500)), b.input("y", f32(64, 500)))), edge).kernels.flatMap(({ kernel: { engine } }) => (engine.kind === "reduction" ? [engine.folds.map(({ chain, reduction }) => [...chain.stages.map(({ operation }) => operation), reduction].join(" "))] : []));
+
+  test("of what both read are one kernel, each operand is loaded once", () => {
+    const kernels = schedule(graphOf((b) => {
+      const [x, y] = [b.input("x", f32(64, 500)), b.input("y", f32(64, 500))];
+      return { sum: sum(b, x), dot: sum(b, b.apply("mul", [x, y], {})), most: b.apply("neg", [sum(b, x, [1], "max")], {}) };
+    }), edge).kernels;
+    expect(shapeOf(kernels)).toEqual([["sum: ", "dot: copy", "most: neg"]]);
+    expect(kernels[0]!.operands.map(({ access }) => access.tensor.name)).toEqual(["x", "y"]);
+    const text = printKernel(kernels[0]!).join("\n");
+    expect(text).toContain("fold 1: sum sequential");
+    expect(text).toContain("s0 = neg(fold2)");
+  });
+
+  test("of other things stay apart where they are large", () => {
+    expect(foldsOf((b, x, y) => ({ a: sum(b, x), b: sum(b, y) }))).toEqual([["sum"], ["sum"]]);
+  });
+
+  test("of other things are one kernel where they are over before a latency is", () => {
+    expect(foldsOf((b, x, y) => {
+      const few = (value: Value) => b.apply("slice", [value], { starts: [0, 0], limits: [8, 10], strides: [1, 1] });
+      return { a: sum(b, few(x)), b: sum(b, few(y)) };
+    })).toEqual([["sum", "sum"]]);
+  });
+
+  test("over other axes stay apart", () => {
+    expect(foldsOf((b, x) => ({ a: sum(b, x), b: sum(b, x, [0]) }))).toEqual([["sum"], ["sum"]]);
+  });
+
+  test("that need each other stay apart", () => {
+    expect(foldsOf((b, x) => {
+      const most = sum(b, x, [1], "max");
+      return { most, total: sum(b, b.apply("sub", [x, b.apply("broadcast", [most], { shape: [64, 500], axes: [0] })], {})) };
+    })).toEqual([["max"], ["sub sum"]]);
+  });
+});
+
 test("what overlaps is written in its order: an image into its padding", () => {
   const written = kernelsOf((b) => {
     const y = product(b);

@@ -64,11 +64,11 @@ test("padding goes to the operands where some borders make its value", () => {
   for (const operation of ["div", "add", "mul"] as const) {
     const [kernel, ...others] = folded(operation);
     expect(others).toEqual([]);
-    expect(kernel!.engine.kind === "reduction" && kernel!.engine.chain.streams.every(({ coordinates }) => coordinates.some(({ padded }) => padded))).toBe(true);
+    expect(kernel!.engine.kind === "reduction" && kernel!.engine.folds[0]!.chain.streams.every(({ coordinates }) => coordinates.some(({ padded }) => padded))).toBe(true);
   }
   const one = new Uint8Array(Float32Array.of(1).buffer);
   const [division] = folded("div");
-  expect(division!.engine.kind === "reduction" && division!.engine.chain.streams.map(({ fill }) => fill)).toEqual([0, new DataView(one.buffer).getInt32(0, true)]);
+  expect(division!.engine.kind === "reduction" && division!.engine.folds[0]!.chain.streams.map(({ fill }) => fill)).toEqual([0, new DataView(one.buffer).getInt32(0, true)]);
 });
 
 test("not where the border would be another value, a negative zero for one", () => {

@@ -1,6 +1,7 @@
 /** @file What a value is before it has a place, and questions about it. */
 import { type Dtype, type ElementwiseName } from "@systole/base";
 import type { Origin } from "@systole/ir";
+import { mapEngine } from "../collapse.ts";
 import { engineReads, type Dimension, type Engine, type ScheduledTensor, type Source, type Stage } from "../kernel.ts";
 import type { View } from "../view.ts";
 
@@ -97,5 +98,6 @@ export function readsTensor(e: Expression, t: ScheduledTensor): boolean {
 export function renameIn(e: Expression, old: ScheduledTensor, renamed: ScheduledTensor): Expression {
   if (e.kind === "view") return e.view.tensor === old ? { kind: "view", view: { ...e.view, tensor: renamed } } : e;
   if (e.kind === "apply") return { ...e, args: e.args.map((arg) => renameIn(arg, old, renamed)) };
+  if (e.kind === "engine") return { ...e, pending: { ...e.pending, engine: mapEngine(e.pending.engine, (access) => (access.tensor === old ? { ...access, tensor: renamed } : access)) } };
   return e;
 }

@@ -1,7 +1,8 @@
 /**
  * @file Joins kernels that work at the same points. Elementwise work on what another kernel makes becomes a further result of that kernel: a chain that begins
  * with the one of the value it needs, if that is short enough, or reads the value from its tile. So the value is not read back, and is neither stored nor made
- * where nobody else needs it. Where other operands come about only later, or the points are not the same ones, the work keeps a kernel of its own.
+ * where nobody else needs it. Where other operands come about only later, or the points are not the same ones, the work keeps a kernel of its own. Reductions over the
+ * same points become further folds of one kernel.
  */
 import { limits, type Machine } from "@systole/isa";
 import { uniqueOrigins } from "../form/expression.ts";
@@ -26,16 +27,22 @@ export function joinKernels(kernels: readonly Kernel[], machine: Machine, canoni
   return joined.map((kernel) => withoutIdle(kernel, read));
 }
 
-/** Undefined where two kernels take less: each of them has the latency of the vector unit, and where they follow each other the second one waits for the first. */
-function bestJoin({ kernel: host, follows }: Host, kernel: Kernel, cycles: (kernel: Kernel) => number, { vector, external }: Machine): Kernel | undefined {
+/** Undefined where two kernels take less. */
+function bestJoin(host: Host, kernel: Kernel, cycles: (kernel: Kernel) => number, machine: Machine): Kernel | undefined {
+  return kernel.engine.kind === "none" ? bestResult(host, kernel, cycles, machine) : worthFolding(host.kernel, kernel, cycles, machine) ? withFolds(host.kernel, kernel) : undefined;
+}
+
+/** Each kernel has the latency of the vector unit, and where they follow each other the second one waits for the first. */
+function bestResult({ kernel: host, follows }: Host, kernel: Kernel, cycles: (kernel: Kernel) => number, { vector }: Machine): Kernel | undefined {
   const apart = cycles(host) + cycles(kernel) + (follows ? 2 : 1) * vector.latencyCycles;
-  if (kernel.engine.kind === "reduction") {
-    // Folds of different things gain no more than a latency.
-    const worthwhile = shareStreams(host, kernel) || Math.max(cycles(host), cycles(kernel)) < external.latencyCycles;
-    return worthwhile ? withFolds(host, kernel) : undefined;
-  }
-  const [best] = (["again", "read"] as const).flatMap((way) => withResult(host, kernel, way) ?? []).map((together) => ({ together, cycles: cycles(together) })).sort((a, b) => a.cycles - b.cycles);
+  const ways = ["again", "read"] as const;
+  const [best] = ways.flatMap((way) => withResult(host, kernel, way) ?? []).map((together) => ({ together, cycles: cycles(together) })).sort((a, b) => a.cycles - b.cycles);
   return best === undefined || best.cycles > apart ? undefined : best.together;
+}
+
+/** Folds of other things gain no more than a latency. */
+function worthFolding(host: Kernel, kernel: Kernel, cycles: (kernel: Kernel) => number, { external }: Machine): boolean {
+  return shareStreams(host, kernel) || Math.max(cycles(host), cycles(kernel)) < external.latencyCycles;
 }
 
 /** The host with the results of `kernel` behind its own, which make what they need of the host's results again or read it from its tile; undefined where that cannot be. */
