@@ -10,5 +10,7 @@ export default defineConfig({
     include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts"],
     setupFiles: ["test/setup.ts"],
     testTimeout: 60_000,
+    // Not one core less: on two that would be half of them.
+    maxWorkers: "100%",
   },
 });
