@@ -7,7 +7,7 @@ import { withTables } from "./combinedRows.ts";
 import { withFetches, type WithFetches } from "./fetches.ts";
 import { formKernels } from "./form/form.ts";
 import { joinKernels } from "./join/join.ts";
-import { quickest } from "./join/quickest.ts";
+import { quickestOn } from "./join/quickest.ts";
 import { sumProducts } from "./join/sumProducts.ts";
 import { accessesOf, outputsOf, type Kernel, type ScheduledTensor } from "./kernel.ts";
 import { planExternal, planOnChip } from "./memoryPlan.ts";
@@ -18,8 +18,9 @@ import { align } from "./tiling/operand.ts";
 
 export function schedule(graph: Graph, machine: Machine, options: SearchOptions = {}): Schedule {
   const formed = formKernels(graph);
-  const summed = sumProducts(formed.kernels, quickest(new TilingSearch(machine, { batch: options.batch ?? 1 })));
-  const joined = joinKernels(summed, machine, (kernel) => canonicalKernel(kernel, options.batch ?? 1));
+  const { batch = 1 } = options;
+  const quickest = quickestOn(machine, batch);
+  const joined = joinKernels(sumProducts(formed.kernels, quickest), machine, quickest, (kernel) => canonicalKernel(kernel, batch));
   const { kernels, tensors, addresses, room, tiled } = tile(formed.tensors, joined.map(collapseKernel), machine, options);
   const external = planExternal(tensors.filter(({ id }) => !addresses.has(id)), kernels, machine);
   const placed = new Map(external.tensors.map((tensor) => [tensor.id, tensor]));

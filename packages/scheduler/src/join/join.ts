@@ -10,15 +10,16 @@ import { startOf } from "../inPlace.ts";
 import { chainsOf, readsOf, resultStreams, strideAlong, type Access, type Chain, type Kernel, type Result, type ScheduledTensor, type Source } from "../kernel.ts";
 import { ChainWriter } from "./chainWriter.ts";
 import { KernelOrder, type Host } from "./kernelOrder.ts";
+import { isQuicker, type Quickest } from "./quickest.ts";
 import { shareStreams, withFolds } from "./withFolds.ts";
 import { roughCycles } from "./roughCost.ts";
 
 /** `canonical` gives the kernel by which to decide. */
-export function joinKernels(kernels: readonly Kernel[], machine: Machine, canonical: (kernel: Kernel) => Kernel = (kernel) => kernel): Kernel[] {
+export function joinKernels(kernels: readonly Kernel[], machine: Machine, quickest: Quickest, canonical: (kernel: Kernel) => Kernel = (kernel) => kernel): Kernel[] {
   const order = new KernelOrder();
   const cycles = (kernel: Kernel) => roughCycles(canonical(kernel), machine);
   for (const kernel of kernels) {
-    const join = order.hostsOf(kernel).map((host) => ({ host, together: bestJoin(host, kernel, cycles, machine) })).find(({ together }) => together !== undefined);
+    const join = order.hostsOf(kernel).map((host) => ({ host, together: kernel.engine.kind === "none" ? bestResult(host, kernel, cycles, machine) : foldedTogether(host.kernel, kernel, quickest, machine) })).find(({ together }) => together !== undefined);
     if (join === undefined) order.append(kernel);
     else order.replace(join.host, join.together!, kernel);
   }
@@ -27,12 +28,7 @@ export function joinKernels(kernels: readonly Kernel[], machine: Machine, canoni
   return joined.map((kernel) => withoutIdle(kernel, read));
 }
 
-/** Undefined where two kernels take less. */
-function bestJoin(host: Host, kernel: Kernel, cycles: (kernel: Kernel) => number, machine: Machine): Kernel | undefined {
-  return kernel.engine.kind === "none" ? bestResult(host, kernel, cycles, machine) : worthFolding(host.kernel, kernel, cycles, machine) ? withFolds(host.kernel, kernel) : undefined;
-}
-
-/** Each kernel has the latency of the vector unit, and where they follow each other the second one waits for the first. */
+/** Undefined where two kernels take less: each kernel has the latency of the vector unit, and where they follow each other the second one waits for the first. */
 function bestResult({ kernel: host, follows }: Host, kernel: Kernel, cycles: (kernel: Kernel) => number, { vector }: Machine): Kernel | undefined {
   const apart = cycles(host) + cycles(kernel) + (follows ? 2 : 1) * vector.latencyCycles;
   const ways = ["again", "read"] as const;
@@ -40,10 +36,14 @@ function bestResult({ kernel: host, follows }: Host, kernel: Kernel, cycles: (ke
   return best === undefined || best.cycles > apart ? undefined : best.together;
 }
 
-/** Folds of other things gain no more than a latency. */
-function worthFolding(host: Kernel, kernel: Kernel, cycles: (kernel: Kernel) => number, { external }: Machine): boolean {
-  return shareStreams(host, kernel) || Math.max(cycles(host), cycles(kernel)) < external.latencyCycles;
+/** Undefined where two kernels take less. Folds of other things gain no more than a latency: only those that take not much longer are worth it. */
+function foldedTogether(host: Kernel, kernel: Kernel, quickest: Quickest, { external }: Machine): Kernel | undefined {
+  const together = withFolds(host, kernel);
+  if (together === undefined || !isQuicker(together, [host, kernel], quickest)) return undefined;
+  return shareStreams(host, kernel) || quickest(together)! < fewLatencies * external.latencyCycles ? together : undefined;
 }
+
+const fewLatencies = 4;
 
 /** The host with the results of `kernel` behind its own, which make what they need of the host's results again or read it from its tile; undefined where that cannot be. */
 function withResult(host: Kernel, kernel: Kernel, way: "again" | "read"): Kernel | undefined {

@@ -5,9 +5,9 @@
 import { uniqueOrigins } from "../form/expression.ts";
 import { startOf } from "../inPlace.ts";
 import { initialOf, isPlain, outputsOf, readsOf, strideAlong, type Access, type Kernel, type ScheduledTensor } from "../kernel.ts";
+import { isQuicker, type Quickest } from "./quickest.ts";
 
-/** `cycles` gives what a kernel takes, undefined where it has no tiling. */
-export function sumProducts(kernels: readonly Kernel[], cycles: (kernel: Kernel) => number | undefined): readonly Kernel[] {
+export function sumProducts(kernels: readonly Kernel[], quickest: Quickest): readonly Kernel[] {
   const touching = new Map<ScheduledTensor, number>();
   for (const kernel of kernels) for (const { tensor } of [...readsOf(kernel), ...outputsOf(kernel)]) touching.set(tensor, (touching.get(tensor) ?? 0) + 1);
   const result = new Set<Kernel>();
@@ -16,17 +16,12 @@ export function sumProducts(kernels: readonly Kernel[], cycles: (kernel: Kernel)
     const [initial] = initialOf(kernel.engine);
     const first = initial === undefined || initial.tensor.kind !== "temporary" || touching.get(initial.tensor) !== 2 ? undefined : makers.get(initial.tensor);
     const together = first === undefined ? undefined : withProducts(first, kernel, initial!);
-    const chosen = together !== undefined && isQuicker(together, first!, kernel, cycles) ? together : kernel;
+    const chosen = together !== undefined && isQuicker(together, [first!, kernel], quickest) ? together : kernel;
     if (chosen === together) result.delete(first!);
     result.add(chosen);
     for (const { tensor } of outputsOf(chosen)) makers.set(tensor, chosen);
   }
   return [...result];
-}
-
-function isQuicker(together: Kernel, first: Kernel, second: Kernel, cycles: (kernel: Kernel) => number | undefined): boolean {
-  const one = cycles(together);
-  return one !== undefined && one <= (cycles(first) ?? Infinity) + (cycles(second) ?? Infinity);
 }
 
 /** `kernel` behind the products of `first`; undefined where they do not run over the same points. */

@@ -12,11 +12,10 @@ import { collapseKernel } from "../collapse.ts";
 import { copyKernel } from "../copyKernel.ts";
 import { formKernels } from "../form/form.ts";
 import { joinKernels } from "../join/join.ts";
-import { quickest } from "../join/quickest.ts";
+import { quickestOn } from "../join/quickest.ts";
 import { sumProducts } from "../join/sumProducts.ts";
 import { accessesOf, outputsOf, readsOf, strideAlong, type Access, type Kernel, type ScheduledTensor } from "../kernel.ts";
 import type { Row } from "../schedule.ts";
-import { TilingSearch } from "../search.ts";
 
 /** Bytes of a program tensor, in row 0 where a scalar chooses the row. */
 export interface Piece {
@@ -54,8 +53,8 @@ export interface Weighted {
 /** Only what the named outputs need. */
 export function formGraph(graph: Graph, outputs: ReadonlySet<string>, machine: Machine): Formed {
   const formed = formKernels(removeDeadCode({ ...graph, outputs: graph.outputs.filter(({ name }) => outputs.has(name)) }));
-  const summed = sumProducts(formed.kernels, quickest(new TilingSearch(machine, {})));
-  const kernels = joinKernels(summed, machine).map((kernel) => collapseKernel({ ...kernel, name: `${graph.name}/${kernel.name}` }));
+  const quickest = quickestOn(machine);
+  const kernels = joinKernels(sumProducts(formed.kernels, quickest), machine, quickest).map((kernel) => collapseKernel({ ...kernel, name: `${graph.name}/${kernel.name}` }));
   return { ...formed, name: graph.name, kernels };
 }
 
