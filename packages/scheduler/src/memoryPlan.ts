@@ -30,14 +30,19 @@ export interface Fitted extends Lifetime {
 /** Places one after the other at the lowest address that is free as long as the tensor lives. What would end beyond `capacity` is left out. */
 export function firstFit(lifetimes: readonly Lifetime[], capacity = Infinity): { readonly placed: readonly Fitted[]; readonly bytes: number } {
   const placed: Fitted[] = [];
+  const byAddress: Fitted[] = [];
   for (const item of lifetimes) {
-    const rivals = placed.filter((p) => p.first <= item.last && item.first <= p.last).sort((a, b) => a.address - b.address);
     let address = 0;
-    for (const rival of rivals) {
-      if (address + item.bytes <= rival.address) break;
-      address = Math.max(address, rival.address + rival.bytes);
+    for (const other of byAddress) {
+      if (other.first > item.last || item.first > other.last) continue;
+      if (address + item.bytes <= other.address) break;
+      address = Math.max(address, other.address + other.bytes);
     }
-    if (address + item.bytes <= capacity) placed.push({ ...item, address });
+    if (address + item.bytes > capacity) continue;
+    const fitted = { ...item, address };
+    placed.push(fitted);
+    const behind = byAddress.findIndex((other) => other.address > address);
+    byAddress.splice(behind < 0 ? byAddress.length : behind, 0, fitted);
   }
   return { placed, bytes: placed.reduce((end, p) => Math.max(end, p.address + p.bytes), 0) };
 }

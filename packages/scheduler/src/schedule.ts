@@ -36,7 +36,7 @@ export interface Buffer {
 export interface Operand {
   readonly role: "x" | "w" | "stream" | "result" | "index";
   /** Of x and w: whose factor it is. */
-  readonly product?: number;
+  readonly product?: number | undefined;
   readonly access: Access;
   readonly box: Box;
   readonly buffer: Buffer;

@@ -251,16 +251,11 @@ function slotsBytes(operands: readonly Operand[]): number {
   return operands.reduce((bytes, { buffer }) => bytes + buffer.slots * buffer.slotBytes, 0);
 }
 
-function operandFor({ role, product, access }: ProblemAccess, box: Box, levels: readonly Level[], residence: Residence, keep: boolean, slots: number): Operand {
-  const operand = operandOf(role, access, box, levels, residence, keep, slots);
-  return product === undefined ? operand : { ...operand, product };
-}
-
 function nestOf(problem: Problem, blocking: Shape, order: TilingChoice["order"], boxes: readonly Box[]): Nest | undefined {
   const levels = levelsOf(problem, blocking, order);
   if (levels === undefined) return undefined;
   const residences = problem.accesses.map(({ role, access }) => residency(access, levels, scopeOf(role, levels)));
-  const operands = (keep: boolean) => problem.accesses.map((access, i) => (keep && !(access.role !== "result" && access.access.direct !== true && mayKeep(residences[i]!, levels, problem.context)) ? undefined : operandFor(access, boxes[i]!, levels, residences[i]!, keep, 2)));
+  const operands = (keep: boolean) => problem.accesses.map((access, i) => (keep && !(access.role !== "result" && access.access.direct !== true && mayKeep(residences[i]!, levels, problem.context)) ? undefined : operandOf(access, boxes[i]!, levels, residences[i]!, keep, 2)));
   return { levels, residences, plain: operands(false) as Operand[], kept: operands(true) };
 }
 
@@ -270,7 +265,7 @@ function build(problem: Problem, nest: Nest, b: TilingChoice, arrayCycles: numbe
   const { levels, residences, kept } = nest;
   const fewest = fewestSlots(problem, nest, b.keepX, b.keepW);
   const keeps = { x: b.keepX, w: b.keepW };
-  const slots = (count: number): readonly Operand[] => fewest.map((o, i) => (o.role === "x" || o.role === "w" ? operandFor(accesses[i]!, o.box, levels, residences[i]!, keeps[o.role] && kept[i] !== undefined, count) : o));
+  const slots = (count: number): readonly Operand[] => fewest.map((o, i) => (o.role === "x" || o.role === "w" ? operandOf(accesses[i]!, o.box, levels, residences[i]!, keeps[o.role] && kept[i] !== undefined, count) : o));
 
   const { M, sumBytes } = blockSizes(roles, b);
   const column = columnOf(roles);

@@ -87,14 +87,15 @@ export function scopeOf(role: Operand["role"], levels: readonly Level[]): number
 }
 
 export function makeOperand(role: Operand["role"], access: Access, tile: readonly number[], levels: readonly Level[], keep: boolean, order: readonly number[], slots: number): Operand {
-  return operandOf(role, access, boxOf(access, tile, order), levels, residency(access, levels, scopeOf(role, levels)), keep, slots);
+  return operandOf({ role, access }, boxOf(access, tile, order), levels, residency(access, levels, scopeOf(role, levels)), keep, slots);
 }
 
 /** With what depends on the tile alone, and on the levels alone, already known. */
-export function operandOf(role: Operand["role"], access: Access, box: Box, levels: readonly Level[], { dependent, free, optional }: Residence, keep: boolean, slots: number): Operand {
-  if (access.direct === true) return { role, access, box, buffer: noBuffer(levels), resident: [] };
+export function operandOf(of: Pick<Operand, "role" | "product" | "access">, box: Box, levels: readonly Level[], { dependent, free, optional }: Residence, keep: boolean, slots: number): Operand {
+  const { role, product, access } = of;
+  if (access.direct === true) return { role, product, access, box, buffer: noBuffer(levels), resident: [] };
   const kept = keep ? optional : [];
-  return { role, access, box, buffer: bufferOf(box.bytes, levels, dependent, kept, slots, "cache"), resident: [...free, ...kept].sort((a, b) => a - b) };
+  return { role, product, access, box, buffer: bufferOf(box.bytes, levels, dependent, kept, slots, "cache"), resident: [...free, ...kept].sort((a, b) => a - b) };
 }
 
 /** The operand of a stream of a fold or of a result. */
