@@ -29,8 +29,9 @@ function withProducts(first: Kernel, kernel: Kernel, initial: Access): Kernel | 
   const { engine: a } = first;
   const { engine: b } = kernel;
   if (a.kind !== "contraction" || b.kind !== "contraction" || !isPlain(first)) return undefined;
+  const samePhase = first.origins[0]?.phase === kernel.origins[0]?.phase;
   const sameDims = first.parallel === kernel.parallel && first.dims.length === kernel.dims.length && first.dims.every(({ extent }, dim) => extent === kernel.dims[dim]!.extent && a.classes[dim] === b.classes[dim]);
-  if (!sameDims || !samePlaces(first.results[0]!.output!, initial, kernel.parallel)) return undefined;
+  if (!samePhase || !sameDims || !samePlaces(first.results[0]!.output!, initial, kernel.parallel)) return undefined;
   const { initial: _, ...others } = b;
   return { ...kernel, origins: uniqueOrigins([...first.origins, ...kernel.origins]), engine: { ...others, products: [...a.products, ...b.products], ...(a.initial === undefined ? {} : { initial: a.initial }) } };
 }
