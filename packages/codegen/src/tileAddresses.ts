@@ -47,11 +47,13 @@ export class TileAddresses {
     return this.#levels.flatMap((l, i) => (l.kind === kind ? [i] : []));
   }
 
-  /** Dimensions from..to of the kernel that have more than one point in a tile, or whose index a chain reads; of loops over single points too where whole coordinates count. */
+  /** Dimensions from..to of the kernel that have more than one point in a tile or are walked in panels, or whose index a chain reads; of loops over single points too where whole coordinates count. */
   dims(from: number, to: number): SpaceDim[] {
     const { kernel } = this.tiled;
     const indexed = (dim: number) => chainsOf(kernel).some((chain) => chain.stages.some((s) => s.sources.some((source) => source.kind === "index" && source.dim === dim)));
-    return kernel.dims.map((_, dim) => ({ dim, extent: this.#extent(dim) })).filter((d) => d.dim >= from && d.dim < to && (d.extent > 1 || indexed(d.dim) || (this.#direct && this.#loopsOver(d.dim))));
+    // On an array of one column a panel is a single point of its tile.
+    const inPanels = (dim: number) => this.#levels.some((level) => level.kind === "panel" && level.dim === dim);
+    return kernel.dims.map((_, dim) => ({ dim, extent: this.#extent(dim) })).filter((d) => d.dim >= from && d.dim < to && (d.extent > 1 || inPanels(d.dim) || indexed(d.dim) || (this.#direct && this.#loopsOver(d.dim))));
   }
 
   /** For look-ups: row numbers are those of whole coordinates. */
