@@ -1,5 +1,5 @@
 /** @file Losses on the command line: inside the model, several, with masks, class weights and ignored classes, for `differentiate` and `train`. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { tensor, type Tensor } from "@systole/systole";
 import { describe, expect, it } from "vitest";
@@ -55,6 +55,44 @@ describe("differentiate", () => {
     expect(part.code).toBe(0);
     expect(part.err).toMatch(/note: .* has no v\/b1, v\/w2, v\/w3: zero/);
     for (const [name, value] of readNpz(out)) expect(value.data, name).toEqual(whole.get(name)!.data);
+  });
+
+  it("open dimensions follow from the input file, with the same bits as --batch", () => {
+    const words = ["--input", `x=${npy(x)}`, "--loss", "cross-entropy", "--target", npy(target)];
+    const named = results(outside, ...words.slice(2));
+    expect(systole("differentiate", outside, ...words, "-o", out)).toMatchObject({ code: 0, err: "" });
+    for (const [name, value] of readNpz(out)) expect(value.data, name).toEqual(named.get(name)!.data);
+  });
+
+  it("a damaged direction is refused, not used", () => {
+    const path = npz({ "v/w1": wave([4, 5], 7) });
+    const bytes = readFileSync(path);
+    bytes[Math.floor(bytes.indexOf("descr") + 130)]! ^= 1;
+    writeFileSync(path, bytes);
+    expect(run(outside, "--loss", "cross-entropy", "--target", npy(target), "--vector", path)).toMatchObject({ code: 1, err: expect.stringMatching(/E0105: not a .npz file, or a damaged one/) });
+  });
+
+  it.each([["f32", [Infinity], /element 0 of "v\/b1" is Infinity in float32/], ["f64", [0, -1e300], /element 1 of "v\/b1" is -Infinity in float32/], ["f32", [0, 0, NaN], /element 2 of "v\/b1" is NaN/]] as const)("a direction is finite in float32: %s %j", (dtype, begin, message) => {
+    const direction = tensor(dtype, [5], [...begin, 0, 0, 0, 0, 0].slice(0, 5));
+    expect(run(outside, "--loss", "cross-entropy", "--target", npy(target), "--vector", npz({ "v/b1": direction }))).toMatchObject({ code: 1, err: expect.stringMatching(message) });
+  });
+
+  it("what is given twice is refused", () => {
+    expect(run(outside, "--input", `x=${npy(x)}`, "--loss", "cross-entropy", "--target", npy(target))).toMatchObject({ code: 1, err: expect.stringMatching(/input "x" is given twice/) });
+    expect(run(outside, "--loss", "cross-entropy", "--target", npy(target), "--target", npy(target))).toMatchObject({ code: 2, err: expect.stringMatching(/given twice/) });
+  });
+
+  it("results take no place of each other or of what is read, and are written together", () => {
+    const direction = npz({ "v/w1": wave([4, 5], 7) });
+    const given = readFileSync(direction);
+    const at = (output: string, ...words: readonly string[]): Outcome => systole("differentiate", outside, "--input", `x=${npy(x)}`, "--loss", "cross-entropy", "--target", npy(target), "--vector", direction, "-o", output, ...words);
+    const fresh = join(folder, "fresh.npz");
+    expect(at(fresh, "--report", fresh)).toMatchObject({ code: 2, err: expect.stringMatching(/-o and --report are both/) });
+    expect(at(direction)).toMatchObject({ code: 2, err: expect.stringMatching(/would overwrite what is read/) });
+    expect(at(fresh, "--report", folder)).toMatchObject({ code: 1, err: expect.stringMatching(/E0101/) });
+    expect(at(fresh, "--report", join(folder, "none", "r.json"))).toMatchObject({ code: 1, err: expect.stringMatching(/E0101/) });
+    expect(readFileSync(direction)).toEqual(given);
+    expect(readdirSync(folder).filter((name) => name.includes("fresh"))).toEqual([]);
   });
 
   it.each([

@@ -57,13 +57,18 @@ export interface GivenTensor {
   readonly tensor: Tensor;
 }
 
-/** Compiles again with one more dimension or value settled, as long as the importer asks for one that a given tensor answers. */
 export function compileFor(bytes: Uint8Array, machine: Machine, options: CompileOptions, given: readonly GivenTensor[]): { readonly compiled: Compiled; readonly notes: readonly string[] } {
+  const { made, notes } = settled(options, given, (current) => compile(bytes, machine, current));
+  return { compiled: made, notes };
+}
+
+/** Makes it again with one more dimension or value settled, as long as the importer asks for one that a given tensor answers. */
+export function settled<T>(options: CompileOptions, given: readonly GivenTensor[], make: (options: CompileOptions) => T): { readonly made: T; readonly notes: readonly string[] } {
   let current = options;
   const notes: string[] = [];
   for (;;) {
     try {
-      return { compiled: compile(bytes, machine, current), notes };
+      return { made: make(current), notes };
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       const next = settle(error, current, given);

@@ -98,6 +98,16 @@ describe("reductions", () => {
     })).toEqual([["sum", "sum"]]);
   });
 
+  test("stay apart where together they leave too little of the data cache", () => {
+    const rows = (b: GraphBuilder) => {
+      const [x, y] = [b.input("x", f32(7, 8192)), b.input("y", f32(7, 8192))];
+      const blocked = (value: Value) => b.apply("reduce", [value], { kind: "sum", axes: [1], order: "blocked" });
+      return { sum: blocked(x), dot: blocked(b.apply("mul", [x, y], {})) };
+    };
+    expect(kernelsOf(rows)).toEqual([["sum: "], ["dot: "]]);
+    expect(kernelsOf(rows, presets["train-32"])).toEqual([["sum: ", "dot: copy"]]);
+  });
+
   test("over other axes stay apart", () => {
     expect(foldsOf((b, x) => ({ a: sum(b, x), b: sum(b, x, [0]) }))).toEqual([["sum"], ["sum"]]);
   });

@@ -4,8 +4,8 @@ import {
   byteCount, checkGradient, checkSymmetry, Device, differentiate, elementCount, fail, formatType, isFloat, isWeighed, lossInputs, residualBytes, sameShape, signDirection, totalWeight, writeImage,
   type Derivatives, type LossChoice, type Run, type Tensor,
 } from "@systole/systole";
-import { compileOptions, type GivenTensor } from "../compiling.ts";
-import { readBytes, writeWhole } from "../files/files.ts";
+import { compileOptions, settled, type GivenTensor } from "../compiling.ts";
+import { isSameFile, readBytes, writeTogether } from "../files/files.ts";
 import { readNpz, writeNpz } from "../files/npz.ts";
 import { readTensorFile } from "../files/tensorFile.ts";
 import { readInputs } from "../inputs.ts";
@@ -32,20 +32,22 @@ export interface DifferentiateFlags extends CompileFlags, LossFlags {
 const checkLimit = 1e-2;
 
 export function differentiateCommand(terminal: Terminal, path: string, flags: DifferentiateFlags): number {
+  refuseOverwriting(path, flags);
   const machine = findMachine(flags.machine ?? defaultMachine);
   const choice = lossChoice(flags);
   const ofLosses = readLossInputs(choice, flags);
   const given = readInputs(flags.input);
   refuseNaN(given, flags);
   refuseNaN(unmaskedTargets(choice, ofLosses), flags);
-  const direction = flags.vector === undefined ? undefined : readNpz(flags.vector);
+  const direction = flags.vector === undefined ? undefined : readNpz(flags.vector, (name) => name.startsWith("v/"));
   const start = terminal.now();
-  const derivatives = differentiate(readBytes(path), machine, {
-    ...compileOptions(path, flags, terminal), ...choice, lossTypes: new Map([...ofLosses].map(([name, { dtype, shape }]) => [name, { dtype, shape }])),
+  const model = readBytes(path);
+  const { made: derivatives, notes } = settled(compileOptions(path, flags, terminal), given, (options) => differentiate(model, machine, {
+    ...options, ...choice, lossTypes: new Map([...ofLosses].map(([name, { dtype, shape }]) => [name, { dtype, shape }])),
     product: direction !== undefined || flags.check === true, ...(flags.freeze === undefined ? {} : { freeze: flags.freeze }), ...(flags.rematerialize === true ? { rematerialize: true } : {}), ...(flags.seed === undefined ? {} : { seed: flags.seed }), ...(flags.sampleAxis === undefined ? {} : { sampleAxes: flags.sampleAxis }),
-  });
+  }));
   const compileMs = terminal.now() - start;
-  derivatives.model.warnings.forEach((warning) => note(terminal, warning));
+  for (const warning of [...derivatives.model.warnings, ...notes]) note(terminal, warning);
   const inputs = bindInputs(derivatives, given, ofLosses);
   checkLosses(derivatives, inputs);
   const device = new Device(derivatives.image, machine);
@@ -54,11 +56,19 @@ export function differentiateCommand(terminal: Terminal, path: string, flags: Di
   const run = runWith(terminal, device, derivatives, inputs, v);
   const report = buildReport(derivatives.image, machine, run, { compileMs, runMs: terminal.now() - begun, imageBytes: writeImage(derivatives.image).length }, residualReport(derivatives));
   const results = [...run.outputs].filter(([name]) => name === "loss" || name.startsWith("g/") || (direction !== undefined && (name.startsWith("Gv/") || name.startsWith("Jv"))));
-  writeWhole(flags.out, writeNpz(new Map(results)));
-  if (flags.report !== undefined) writeWhole(flags.report, `${JSON.stringify(report, undefined, 2)}\n`);
+  writeTogether([[flags.out, writeNpz(new Map(results))], ...(flags.report === undefined ? [] : [[flags.report, `${JSON.stringify(report, undefined, 2)}\n`] as const])]);
   terminal.out(`${renderReport(report)}\nloss ${Number(run.outputs.get("loss")!.data[0])}\n${results.length} tensors for ${derivatives.parameters.length} parameters in ${flags.out}\n`);
   if (flags.check !== true) return 0;
   return printCheck(terminal, derivatives, device, inputs, run, v);
+}
+
+/** Two results in one file, or a result in place of what it is made of. */
+function refuseOverwriting(path: string, { out, report, vector, input, target = [], targetMask = [] }: DifferentiateFlags): void {
+  if (report !== undefined && isSameFile(out, report)) throw new UsageError(`-o and --report are both ${out}`);
+  const read = [path, ...(vector === undefined ? [] : [vector]), ...input.map(({ file }) => file), ...[...target, ...targetMask].map(({ value }) => value)];
+  for (const [option, file] of [["-o", out], ["--report", report]] as const) {
+    if (file !== undefined && read.some((other) => isSameFile(file, other))) throw new UsageError(`${option} ${file} would overwrite what is read`);
+  }
 }
 
 /** Targets and masks under the names that the losses read. */
@@ -70,7 +80,9 @@ function readLossInputs(choice: LossChoice, { target = [], targetMask = [] }: Di
     if (loss !== undefined && name === undefined) return fail("E0603", `${option}: a loss inside the model has its own target`, {}, ["Give it with --input."]);
     return [name ?? fail("E0603", `${option} ${output === undefined ? value : output}: which loss is it for?`, {}, [`wanted: ${losses.map((one) => `${option} ${one.output ?? "OUTPUT"}=FILE`).join(", ")}`]), readTensorFile(value)] as const;
   });
-  const given = new Map([...read("--target", "target", target), ...read("--target-mask", "mask", targetMask)]);
+  const all = [...read("--target", "target", target), ...read("--target-mask", "mask", targetMask)];
+  const given = new Map(all);
+  if (given.size < all.length) throw new UsageError("a target or a mask is given twice");
   const missing = losses.filter((loss) => loss.target !== undefined && !given.has(loss.target));
   if (missing.length > 0) throw new UsageError(`--target ${missing.map(({ output }) => (losses.length === 1 ? "FILE" : `${output}=FILE`)).join(" --target ")} is missing`);
   return given;
@@ -120,10 +132,13 @@ function firstNaN({ dtype, data }: Tensor): number {
 function bindInputs(derivatives: Derivatives, given: readonly GivenTensor[], ofLosses: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
   const wanted = derivatives.model.inputs;
   const bound = new Map(ofLosses);
+  const own = new Set<string>();
   for (const { name, tensor } of given) {
     const only = wanted.length === 1 ? wanted[0]!.name : undefined;
     const input = wanted.find((one) => one.name === (name ?? only));
     if (input === undefined) return fail("E0601", name === undefined ? `the model has ${wanted.length} inputs: say which one the file is for` : `the model has no input "${name}"`, {}, wanted.map((one) => `--input ${one.name}=FILE with ${formatType(one.type)}`));
+    if (own.has(input.name)) return fail("E0601", `input "${input.name}" is given twice`);
+    own.add(input.name);
     bound.set(input.name, tensor);
   }
   const missing = wanted.filter(({ name }) => !bound.has(name));
@@ -145,9 +160,10 @@ function chosenDirection(terminal: Terminal, derivatives: Derivatives, tensors: 
     const type = parameterType(derivatives, name);
     const tensor = tensors.get(`v/${name}`) ?? { ...type, data: new Float32Array(elementCount(type.shape)) };
     if (!sameShape(tensor.shape, type.shape)) fail("E0602", `"v/${name}" is ${formatType(tensor)}, the parameter ${formatType(type)}`, { file });
-    const at = firstNaN(tensor);
-    if (at >= 0) fail("E0602", `element ${at} of "v/${name}" is NaN`, { file });
-    return [name, tensor.dtype === "f32" ? tensor : { dtype: "f32" as const, shape: tensor.shape, data: Float32Array.from(tensor.data as ArrayLike<number>, Number) }];
+    const data = tensor.dtype === "f32" ? (tensor.data as Float32Array) : Float32Array.from(tensor.data as ArrayLike<number>, Number);
+    const at = data.findIndex((x) => !Number.isFinite(x));
+    if (at >= 0) fail("E0602", `element ${at} of "v/${name}" is ${Number.isNaN(data[at]) ? "NaN" : `${data[at]} in float32`}`, { file });
+    return [name, { dtype: "f32" as const, shape: tensor.shape, data }];
   }));
 }
 

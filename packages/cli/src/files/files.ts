@@ -1,7 +1,7 @@
 /** @file The only place that touches the file system for users: reading, writing whole files or nothing, external data in its fence. */
 import { randomBytes } from "node:crypto";
 import { closeSync, constants, existsSync, fstatSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fail, type ImportOptions } from "@systole/systole";
 
 export type ReadExternal = NonNullable<ImportOptions["readExternal"]>;
@@ -18,16 +18,32 @@ const unfinished = ".part";
 
 /** A reader never sees half a file: the bytes go to a temporary name in the same folder, which then takes the place of the target. */
 export function writeWhole(path: string, content: string | Uint8Array): void {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}${unfinished}`);
-  orFail("write", path, () => {
-    try {
-      writeFileSync(temporary, content, { flag: "wx" });
-      renameSync(temporary, path);
-    } catch (error) {
-      rmSync(temporary, { force: true });
-      throw error;
+  writeTogether([[path, content]]);
+}
+
+/** All of them or none: no file takes its place before all are written. */
+export function writeTogether(files: readonly (readonly [path: string, content: string | Uint8Array])[]): void {
+  const written: { readonly path: string; readonly temporary: string }[] = [];
+  try {
+    for (const [path, content] of files) {
+      const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}${unfinished}`);
+      written.push({ path, temporary });
+      orFail("write", path, () => {
+        if (existsSync(path) && lstatSync(path).isDirectory()) fail("E0101", `cannot write "${path}": ${reasons["EISDIR"]!}`);
+        writeFileSync(temporary, content, { flag: "wx" });
+      });
     }
-  });
+    for (const { path, temporary } of written) orFail("write", path, () => renameSync(temporary, path));
+  } catch (error) {
+    for (const { temporary } of written) rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** Whether two paths are one file, also through links; one that is not there yet by its name. */
+export function isSameFile(a: string, b: string): boolean {
+  const whole = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path));
+  return whole(a) === whole(b);
 }
 
 /** Temporary files of this target that a process has left which was killed while it wrote. */
