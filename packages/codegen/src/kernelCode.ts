@@ -7,7 +7,7 @@
  */
 import { dtypeNames, internal, isFloat, elementwiseNames, type Dtype } from "@systole/base";
 import { reductionNames, type Instruction } from "@systole/isa";
-import { initialOf, isFetch, isPlain, passesOf, streamOperand, type Access, type Chain, type Engine, type Fold, type Operand, type PlacedTensor, type Source, type TiledKernel } from "@systole/scheduler";
+import { initialOf, isFetch, passesOf, streamOperand, type Access, type Chain, type Engine, type Fold, type Operand, type PlacedTensor, type Source, type TiledKernel } from "@systole/scheduler";
 import { gatherCode, scatterCode } from "./lookups.ts";
 import { maskOf } from "./registers.ts";
 import { TensorPlaces } from "./tensorPlaces.ts";
