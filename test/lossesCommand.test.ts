@@ -77,6 +77,12 @@ describe("differentiate", () => {
     expect(run(outside, "--loss", "cross-entropy", "--target", npy(target), "--vector", npz({ "v/b1": direction }))).toMatchObject({ code: 1, err: expect.stringMatching(message) });
   });
 
+  it("a pattern that freezes nothing is named", () => {
+    const outcome = run(outside, "--loss", "cross-entropy", "--target", npy(target), "--freeze", "w1", "--freeze", "none*");
+    expect(outcome).toMatchObject({ code: 0, err: expect.stringMatching(/^note: nothing is frozen by "none\*": no parameter has such a name\n$/) });
+    expect([...readNpz(out).keys()].filter((name) => name.startsWith("g/"))).toEqual(["g/b1", "g/w2", "g/w3"]);
+  });
+
   it("what is given twice is refused", () => {
     expect(run(outside, "--input", `x=${npy(x)}`, "--loss", "cross-entropy", "--target", npy(target))).toMatchObject({ code: 1, err: expect.stringMatching(/input "x" is given twice/) });
     expect(run(outside, "--loss", "cross-entropy", "--target", npy(target), "--target", npy(target))).toMatchObject({ code: 2, err: expect.stringMatching(/given twice/) });

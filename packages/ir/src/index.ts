@@ -28,7 +28,7 @@ export { verifyLinear } from "./differentiate/linearity.ts";
 export { transposeLinear } from "./differentiate/transpose.ts";
 export { gradient, vjp } from "./differentiate/vjp.ts";
 export { deriveLoss, gaussNewton, gaussNewtonGraph, lossGradient, lossGraph, type DerivedLoss, type GaussNewton, type KeptResidual, type LossPiece } from "./differentiate/gaussNewton.ts";
-export { cotangentName, tangentName, trainableParameters, turnedName, type DerivativeOptions } from "./differentiate/names.ts";
+export { cotangentName, idlePatterns, tangentName, trainableParameters, turnedName, type DerivativeOptions } from "./differentiate/names.ts";
 export { buildLossNamed, lossNames, type LossName, type LossOptions } from "./losses/index.ts";
 export { binaryCrossEntropy } from "./losses/binaryCrossEntropy.ts";
 export { checkClassNumbers, crossEntropy, isClassNumbers, type CrossEntropyOptions } from "./losses/crossEntropy.ts";

@@ -6,13 +6,14 @@
  * Inputs of the image are the model's inputs, `target` (of several losses `target.OUTPUT`), where there is one `mask`, and, for a product, `v/PARAMETER`; its
  * outputs `loss`, `g/PARAMETER` and `Gv/PARAMETER`, `Jv` (of several losses `Jv/OUTPUT`). Parameters stay parameters: nothing that depends on one is folded.
  */
-import { fail, type TensorType } from "@systole/base";
+import type { TensorType } from "@systole/base";
 import { importModel } from "@systole/frontend-onnx";
-import { deriveLoss, keptBytes, lossGraph, optimizeTrainable, rematerialize, trainableParameters, verifyGraph, type Graph, type KeptResidual } from "@systole/ir";
+import { deriveLoss, keptBytes, lossGraph, optimizeTrainable, rematerialize, verifyGraph, type Graph, type KeptResidual } from "@systole/ir";
 import type { Machine } from "@systole/isa";
 import { attachLosses, pieceOf, targetName, type AttachedLoss, type LossChoice } from "./lossPieces.ts";
 import { lowerGraph } from "./lower.ts";
 import type { Compiled, CompileOptions } from "./stages.ts";
+import { trainedParameters } from "./trained.ts";
 
 export interface DifferentiateOptions extends CompileOptions, LossChoice {
   /** Of one loss; a loss inside the model has its own. */
@@ -37,6 +38,8 @@ export interface Derivatives extends Compiled {
   /** The loss alone, for checks against differences. */
   readonly lossGraph: Graph;
   readonly losses: readonly AttachedLoss[];
+  /** For the user: of the import, and of options that have no effect. */
+  readonly notes: readonly string[];
   /** What the backward part and the product read of the forward values. */
   readonly residuals: readonly KeptResidual[];
   /** Bytes of values that one phase makes and a later one reads, as the program runs. */
@@ -46,13 +49,12 @@ export interface Derivatives extends Compiled {
 export function differentiate(bytes: Uint8Array, machine: Machine, options: DifferentiateOptions): Derivatives {
   const model = importModel(bytes, { dropout: { seed: BigInt(options.seed ?? 0), varying: false, ...(options.sampleAxes === undefined ? {} : { sampleAxes: options.sampleAxes }) }, ...options });
   const { network, losses } = attachLosses(model, options, (name) => options.lossTypes?.get(name) ?? (name === targetName ? options.target : undefined));
-  const parameters = trainableParameters(network, options.freeze ?? []);
-  if (parameters.length === 0) fail("E0209", "the model has no trainable parameters", {}, ["Trainable are float initializers except running statistics; --freeze takes some away."]);
+  const { trained: parameters, notes } = trainedParameters(network, options.freeze);
   const pieces = losses.map((loss) => pieceOf(model, loss, undefined));
   const { graph: derived, residuals } = deriveLoss(network, pieces, parameters, options.product === true);
   verifyGraph(derived);
   const optimized = optimizeTrainable(derived, options.passes);
   const graph = options.rematerialize === true ? rematerialize.run(optimized) : optimized;
   verifyGraph(graph);
-  return { model, graph, ...lowerGraph(graph, machine, { ...options, batch: 1 }), parameters, lossGraph: lossGraph(network, pieces), losses, residuals, keptBytes: keptBytes(graph) };
+  return { model, notes: [...model.warnings, ...notes], graph, ...lowerGraph(graph, machine, { ...options, batch: 1 }), parameters, lossGraph: lossGraph(network, pieces), losses, residuals, keptBytes: keptBytes(graph) };
 }

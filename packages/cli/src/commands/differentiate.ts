@@ -47,7 +47,7 @@ export function differentiateCommand(terminal: Terminal, path: string, flags: Di
     product: direction !== undefined || flags.check === true, ...(flags.freeze === undefined ? {} : { freeze: flags.freeze }), ...(flags.rematerialize === true ? { rematerialize: true } : {}), ...(flags.seed === undefined ? {} : { seed: flags.seed }), ...(flags.sampleAxis === undefined ? {} : { sampleAxes: flags.sampleAxis }),
   }));
   const compileMs = terminal.now() - start;
-  for (const warning of [...derivatives.model.warnings, ...notes]) note(terminal, warning);
+  for (const warning of [...derivatives.notes, ...notes]) note(terminal, warning);
   const inputs = bindInputs(derivatives, given, ofLosses);
   checkLosses(derivatives, inputs);
   const device = new Device(derivatives.image, machine);

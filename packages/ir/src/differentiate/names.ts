@@ -52,8 +52,18 @@ export function targetsOf(graph: Graph, of: readonly string[] | undefined): read
 export function trainableParameters(graph: Graph, freeze: readonly string[] = []): readonly string[] {
   const used = uses(graph);
   const held = (value: Value): boolean => (used.get(value)?.length ?? 0) > 0 && used.get(value)!.every((node) => node.op === "stop_gradient");
-  const patterns = freeze.map((pattern) => new RegExp(`^${pattern.split("*").map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")).join(".*")}$`, "s"));
+  const patterns = freeze.map(expressionOf);
   return graph.parameters
     .filter(({ name, value }) => isFloat(value.type.dtype) && !held(value) && !patterns.some((pattern) => pattern.test(name)))
     .map(({ name }) => name);
+}
+
+/** Patterns that name no parameter at all: misspelt, as a rule. */
+export function idlePatterns(graph: Graph, freeze: readonly string[]): readonly string[] {
+  return freeze.filter((pattern) => !graph.parameters.some(({ name }) => expressionOf(pattern).test(name)));
+}
+
+/** `*` stands for any characters, everything else for itself. */
+function expressionOf(pattern: string): RegExp {
+  return new RegExp(`^${pattern.split("*").map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")).join(".*")}$`, "s");
 }

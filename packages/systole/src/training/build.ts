@@ -5,9 +5,10 @@
  */
 import { elementCount, fail, formatType, isFloat, tensor, type Tensor, type TensorType } from "@systole/base";
 import { declaredInputs, dropoutInputs, importModel, type DropoutMasks, type ImportedModel, type ImportOptions } from "@systole/frontend-onnx";
-import { isWeighed, totalWeight, trainableParameters, type Program } from "@systole/ir";
+import { isWeighed, totalWeight, type Program } from "@systole/ir";
 import type { Problem, Profile } from "@systole/training";
 import { attachLosses, hasClassNumbers, lossInputs, pieceOf, plainDivisorOf, type AttachedLoss, type LossChoice, type LossInputs } from "../lossPieces.ts";
+import { trainedParameters } from "../trained.ts";
 import { checkOptions, profileOf, programOf, type AlgorithmOptions } from "./algorithm.ts";
 import { planBatches, type BatchOptions, type Batches } from "./batches.ts";
 
@@ -80,8 +81,7 @@ export function buildProblem(bytes: Uint8Array, data: TrainingData, options: Pro
   const model = importModel(bytes, { ...options, dropout: masks, shapes: Object.fromEntries(names.map((name) => [name, microType(name).shape])) });
   checkTypes(model, data);
   const { network, losses: attached } = attachLosses(model, options, (name) => (data.has(name) && (!names.includes(name) || wanted.some(({ target }) => target === name)) ? microType(name) : undefined));
-  const trained = trainableParameters(network, options.freeze ?? []);
-  if (trained.length === 0) fail("E0209", "the model has no trainable parameters", {}, ["Trainable are float initializers except running statistics; --freeze takes some away."]);
+  const { trained, notes } = trainedParameters(network, options.freeze);
   const losses = attached.map((loss): TrainedLoss => ({ ...loss, divisor: divisorOf(loss, (name) => firstSamples(data.get(name), axisOf(name), batches.sampleCount), batches) }));
   const ofLoss = losses.flatMap(({ target, targetInput, mask, maskInput, own }) => [
     ...(own !== undefined || targetInput === undefined || names.includes(targetInput) ? [] : [{ name: targetInput, type: target, axis: axisOf(targetInput) }]), ...(mask === undefined ? [] : [{ name: maskInput!, type: mask, axis: axisOf(maskInput!) }]),
@@ -90,7 +90,7 @@ export function buildProblem(bytes: Uint8Array, data: TrainingData, options: Pro
     name: network.name === "" ? "network" : network.name, network, pieces: losses.map((loss) => pieceOf(model, loss, isWeighed(loss) ? loss.divisor : undefined)), trained, sampleCount: batches.sampleCount,
     microBatch: batches.microBatch, masks: dropoutInputs, samples: [...model.inputs.map(({ name, type }) => ({ name, type, axis: axisOf(name) })), ...ofLoss],
   };
-  return { model, problem, batches, losses, notes: [...model.warnings, ...batches.notes] };
+  return { model, problem, batches, losses, notes: [...model.warnings, ...notes, ...batches.notes] };
 }
 
 /** Also refuses class numbers that are none, and data of which nothing takes part. `samplesOf`: the samples that are used, counted by the first axis. */
